@@ -1,0 +1,335 @@
+"""Settings of the process, top to bottom. The only reader of the environment.
+
+Every value comes from an environment variable, or from the file that ``ENV_FILE`` names (``.env`` by default).
+A value that cannot work raises ``ImproperlyConfigured`` with one line that names it, before anything starts.
+"""
+
+import os
+import sqlite3
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+import structlog
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.csp import CSP
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+env_file = Path(os.environ.get("ENV_FILE", BASE_DIR / ".env"))
+if env_file.is_file():
+    env.read_env(env_file)
+
+
+def refuse(name: str, reason: str) -> ImproperlyConfigured:
+    """The one line that stops the start."""
+    return ImproperlyConfigured(f"Setting {name}: {reason}")
+
+
+def whole_number(name: str, default: int, *, least: int, most: int) -> int:
+    """A number of something, within bounds that make sense."""
+    try:
+        number = env.int(name, default=default)
+    except ValueError as error:
+        raise refuse(name, "must be a whole number.") from error
+    if not least <= number <= most:
+        raise refuse(name, f"must be from {least} to {most}, not {number}.")
+    return int(number)
+
+
+def switch(name: str, *, default: bool) -> bool:
+    """Yes or no; a misspelt word must not silently mean no."""
+    text = env.str(name, default="true" if default else "false").strip().lower()
+    if text in {"true", "1", "yes", "on"}:
+        return True
+    if text in {"false", "0", "no", "off", ""}:
+        return False
+    raise refuse(name, "must be true or false.")
+
+
+# --- Django itself ----------------------------------------------------------------------------------------
+
+DEBUG = switch("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY", default="")
+if len(SECRET_KEY) < 32:
+    raise refuse("SECRET_KEY", "must be set, with at least 32 characters.")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
+if not ALLOWED_HOSTS:
+    raise refuse("ALLOWED_HOSTS", "must name the host names that people and AssetPay use, comma-separated.")
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+for origin in CSRF_TRUSTED_ORIGINS:
+    if not origin.startswith(("http://", "https://")):
+        raise refuse("CSRF_TRUSTED_ORIGINS", f"{origin!r} must start with https:// (or http://).")
+
+ROOT_URLCONF = "assetpay_admin.urls"
+WSGI_APPLICATION = "assetpay_admin.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+
+INSTALLED_APPS = [
+    "withdrawals",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "django_filters",
+    "django_htmx",
+    "django_structlog",
+    "django_tasks_db",
+    "lucide",
+]
+
+MIDDLEWARE = [
+    "withdrawals.middleware.callback_door",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "withdrawals.middleware.staff_pages",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.csp",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "withdrawals.views.context.desk",
+            ],
+        },
+    },
+]
+
+# --- Database, cache and tasks ----------------------------------------------------------------------------
+
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'var' / 'assetpay.sqlite3'}")}
+DATABASES["default"]["ATOMIC_REQUESTS"] = False
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    if sqlite3.sqlite_version_info < (3, 37):
+        raise refuse("DATABASE_URL", f"SQLite {sqlite3.sqlite_version} is too old; 3.37 is needed.")
+    # IMMEDIATE: a transaction takes the write lock when it begins, so none fails half-way for want of it.
+    # FULL: what was answered to AssetPay survives a power cut.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 5,
+        "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL",
+    }
+elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    DATABASES["default"]["OPTIONS"] = {"options": "-c lock_timeout=5000 -c statement_timeout=30000 -c timezone=UTC"}
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+else:
+    raise refuse("DATABASE_URL", "must start with sqlite:/// or postgres://.")
+DATABASES["default"]["CONN_MAX_AGE"] = 600
+
+# Log-in throttling counts here, so it must be shared by every process.
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "shared_cache"},
+}
+
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+
+# --- People and sessions ----------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "withdrawals.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "overview"
+ACCOUNT_ADAPTER = "withdrawals.accounts.ClosedSignupAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
+ACCOUNT_RATE_LIMITS = {"login_failed": "5/5m/key,20/15m/ip"}
+TRUSTED_PROXY_COUNT = whole_number("TRUSTED_PROXY_COUNT", 0, least=0, most=10)
+ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
+
+MFA_REQUIRED = switch("MFA_REQUIRED", default=True)
+MFA_ADAPTER = "withdrawals.accounts.SealedSeedAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEBUG
+MFA_TOTP_ISSUER = "AssetPay Admin"
+MFA_SEED_KEY = env.str("MFA_SEED_KEY", default=SECRET_KEY if DEBUG else "")
+if len(MFA_SEED_KEY) < 32:
+    raise refuse("MFA_SEED_KEY", "must be set, with at least 32 characters; it seals second-factor seeds.")
+
+SESSION_COOKIE_AGE = 10 * 60 * 60
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+# `make serve` and `make run` speak plain HTTP on loopback, where a browser drops a Secure cookie.
+HTTPS_ONLY = switch("HTTPS_ONLY", default=not DEBUG)
+SESSION_COOKIE_SECURE = HTTPS_ONLY
+CSRF_COOKIE_SECURE = HTTPS_ONLY
+SESSION_COOKIE_NAME = "__Host-session" if HTTPS_ONLY else "session"
+CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS_ONLY else "csrf"
+CSRF_COOKIE_HTTPONLY = True
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+
+# --- What a browser is told -------------------------------------------------------------------------------
+
+SECURE_SSL_REDIRECT = HTTPS_ONLY
+# A redirect is no answer to a callback; its proxy speaks to us on loopback.
+SECURE_REDIRECT_EXEMPT = [r"^health/", r"^callbacks/"]
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
+SECURE_HSTS_PRELOAD = HTTPS_ONLY
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+ITEM_PICTURE_HOST = "https://community.cloudflare.steamstatic.com"
+SECURE_CSP = {
+    "default-src": [CSP.NONE],
+    "script-src": [CSP.SELF],
+    "style-src": [CSP.SELF],
+    "font-src": [CSP.SELF],
+    "connect-src": [CSP.SELF],
+    "img-src": [CSP.SELF, ITEM_PICTURE_HOST],
+    "form-action": [CSP.SELF],
+    "manifest-src": [CSP.SELF],
+    "frame-ancestors": [CSP.NONE],
+    "base-uri": [CSP.NONE],
+    "object-src": [CSP.NONE],
+}
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "var" / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage",
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+
+# --- AssetPay ---------------------------------------------------------------------------------------------
+
+ASSETPAY_HOSTS = {"https://api.assetpay.gg", "https://api-staging.assetpay.gg"}
+ASSETPAY_BASE_URL = env.str("ASSETPAY_BASE_URL", default="").rstrip("/")
+try:
+    base_url = urlsplit(ASSETPAY_BASE_URL)
+    loopback = base_url.scheme == "http" and base_url.hostname in {"127.0.0.1", "localhost", "::1"}
+    loopback = loopback and not base_url.path and base_url.port is not None
+except ValueError:
+    loopback = False
+if ASSETPAY_BASE_URL not in ASSETPAY_HOSTS and not (DEBUG and loopback):
+    raise refuse(
+        "ASSETPAY_BASE_URL",
+        f"must be one of {', '.join(sorted(ASSETPAY_HOSTS))}, or http://127.0.0.1:PORT with DEBUG.",
+    )
+ASSETPAY_MERCHANT_ID = env.str("ASSETPAY_MERCHANT_ID", default="")
+if not ASSETPAY_MERCHANT_ID:
+    raise refuse("ASSETPAY_MERCHANT_ID", "must be set; client tokens name the merchant.")
+# Empty is allowed: then trades are read with client tokens, one by one, and own trades cannot be cancelled.
+ASSETPAY_API_KEY = env.str("ASSETPAY_API_KEY", default="")
+ASSETPAY_API_SECRETS = [secret.strip() for secret in env.str("ASSETPAY_API_SECRETS", default="").split(",")]
+for secret in ASSETPAY_API_SECRETS:
+    if len(secret.encode()) < 16:
+        raise refuse("ASSETPAY_API_SECRETS", "must hold one or more secrets, each of at least 16 bytes.")
+ASSETPAY_AUTHORIZATION_SCHEME = env.str("ASSETPAY_AUTHORIZATION_SCHEME", default="Bearer")
+ASSETPAY_CANCELS_PER_MINUTE = whole_number("ASSETPAY_CANCELS_PER_MINUTE", 10, least=1, most=6_000)
+ASSETPAY_TIMEOUT_SECONDS = whole_number("ASSETPAY_TIMEOUT_SECONDS", 10, least=1, most=60)
+CALLBACK_TOLERANCE_SECONDS = whole_number("CALLBACK_TOLERANCE_SECONDS", 300, least=1, most=3_600)
+CALLBACK_LATE_SECONDS = whole_number("CALLBACK_LATE_SECONDS", 604_800, least=300, most=31_536_000)
+# AssetPay closes the connection on an approval after 10 s; a body this large holds over 1,000 items.
+CALLBACK_MAX_BYTES = 1_048_576
+DATA_UPLOAD_MAX_MEMORY_SIZE = CALLBACK_MAX_BYTES
+
+# --- The desk ---------------------------------------------------------------------------------------------
+
+CANCEL_WINDOW_SECONDS = whole_number("CANCEL_WINDOW_SECONDS", 1_800, least=1, most=86_400)
+if CANCEL_WINDOW_SECONDS != 1_800 and not DEBUG:
+    raise refuse("CANCEL_WINDOW_SECONDS", "is AssetPay's 1800; another value is for the demo, with DEBUG.")
+UNDO_SECONDS = whole_number("UNDO_SECONDS", 5, least=0, most=300)
+RECONCILE_SECONDS = whole_number("RECONCILE_SECONDS", 60, least=5, most=3_600)
+try:
+    REFUND_APPROVAL_LIMIT = Decimal(env.str("REFUND_APPROVAL_LIMIT", default="100.00"))
+except InvalidOperation as error:
+    raise refuse("REFUND_APPROVAL_LIMIT", "must be an amount in USD, such as 100.00.") from error
+if not REFUND_APPROVAL_LIMIT.is_finite() or REFUND_APPROVAL_LIMIT < 0:
+    raise refuse("REFUND_APPROVAL_LIMIT", "must be an amount in USD, such as 100.00.")
+DEMO = switch("DEMO", default=False)
+if DEMO and not DEBUG:
+    raise refuse("DEMO", "is for `make run` only, with DEBUG.")
+
+# --- Logs -------------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "lines": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processor": structlog.dev.ConsoleRenderer(colors=False) if DEBUG else structlog.processors.JSONRenderer(),
+            "foreign_pre_chain": [
+                structlog.contextvars.merge_contextvars,
+                structlog.processors.TimeStamper(fmt="iso"),
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.add_log_level,
+            ],
+        },
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {
+        "withdrawals": {"level": "INFO"},
+        "django.tasks": {"level": "WARNING"},
+        "django_tasks_db": {"level": "WARNING"},
+        # httpx logs whole addresses at INFO.
+        "httpx": {"level": "WARNING"},
+        "httpcore": {"level": "WARNING"},
+    },
+}
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.filter_by_level,
+        structlog.processors.TimeStamper(fmt="iso"),
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
+DJANGO_STRUCTLOG_COMMAND_LOGGING_ENABLED = False

@@ -1,0 +1,34 @@
+"""How django-allauth is bent to this desk: nobody signs up, and second-factor seeds are sealed."""
+
+import base64
+import hashlib
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter
+from cryptography.fernet import Fernet
+from django.conf import settings
+from django.http import HttpRequest
+
+
+class ClosedSignupAdapter(DefaultAccountAdapter):
+    """Accounts are made by `create_agent` alone."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        """Never."""
+        return False
+
+
+class SealedSeedAdapter(DefaultMFAAdapter):
+    """Seeds and recovery codes rest encrypted: a stolen database alone opens no account."""
+
+    def encrypt(self, text: str) -> str:
+        """Seal `text` with MFA_SEED_KEY."""
+        return _seal().encrypt(text.encode()).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """Open what `encrypt` sealed; raises InvalidToken under another key."""
+        return _seal().decrypt(encrypted_text.encode()).decode()
+
+
+def _seal() -> Fernet:
+    return Fernet(base64.urlsafe_b64encode(hashlib.sha256(settings.MFA_SEED_KEY.encode()).digest()))

@@ -1,0 +1,78 @@
+"""Writing the audit log. The last write of a transaction, since it locks the head of the chain."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from django.db import connection
+
+from withdrawals.models import AuditEntry, AuditHead, Item, Source, Trade, User
+
+ASSETPAY = "AssetPay"
+CLOCK = "clock"
+WORKER = "worker"
+
+Value = str | int | bool | None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who acts and by which door; `actor` is None where no person did. `cause` names a delivery, read or attempt."""
+
+    source: Source
+    actor: User | None = None
+    name: str = ""
+    cause: str = ""
+    request_id: str = ""
+
+    def because_of(self, cause: str) -> "Origin":
+        """The same with another cause."""
+        return replace(self, cause=cause)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing that changed: a dotted verb, what it is about, and what was before and is after."""
+
+    action: str
+    trade: Trade | None = None
+    item: Item | None = None
+    before: dict[str, Value] = field(default_factory=dict)
+    after: dict[str, Value] = field(default_factory=dict)
+    reason: str = ""
+
+
+def record(facts: Sequence[Fact], *, origin: Origin, now: datetime) -> None:
+    """Append one entry per fact to the chain, in the caller's transaction and as its last write.
+
+    The lock on the head lasts until that transaction ends; taking it last keeps transactions from waiting in a ring.
+    Raises RuntimeError outside a transaction: an entry never stands without its change, nor a change without it.
+    """
+    if not connection.in_atomic_block:
+        raise RuntimeError("An audit entry belongs to the transaction of its change.")
+    if not facts:
+        return
+    head = AuditHead.objects.select_for_update().get(pk=1)
+    entries = []
+    for fact in facts:
+        entry = AuditEntry(
+            number=head.number + 1,
+            at=now,
+            actor=origin.actor,
+            actor_name=origin.actor.email if origin.actor else origin.name,
+            action=fact.action,
+            trade=fact.trade or (fact.item.trade if fact.item else None),
+            item=fact.item,
+            before=fact.before,
+            after=fact.after,
+            reason=fact.reason[:500],
+            source=origin.source,
+            cause=origin.cause,
+            request_id=origin.request_id,
+            previous_hash=head.hash,
+        )
+        entry.hash = entry.content_hash()
+        head.number, head.hash = entry.number, entry.hash
+        entries.append(entry)
+    AuditEntry.objects.bulk_create(entries)
+    head.save(update_fields=["number", "hash"])

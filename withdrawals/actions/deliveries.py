@@ -1,0 +1,165 @@
+"""What happens to callbacks: kept first, understood second. What was answered 2xx is durable and has its effects."""
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+
+from withdrawals import gateway
+from withdrawals.actions import trades
+from withdrawals.actions.audit import ASSETPAY, Origin
+from withdrawals.assetpay.callbacks import Callback, Kind, looks_like_approval, open_callback
+from withdrawals.assetpay.documents import NotUnderstood
+from withdrawals.models import Delivery, Evidence, RejectedCall, Source, Verdict
+
+log = logging.getLogger(__name__)
+
+KEPT_REJECTED_CALLS = 1_000
+CONFLICT = "The same delivery id came before with another body."
+
+
+@dataclass(frozen=True)
+class Call:
+    """One POST at the callback door, as it came."""
+
+    signature: str
+    body: bytes
+    remote_address: str
+    is_copy: bool
+    request_id: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the body, hex."""
+        return hashlib.sha256(self.body).hexdigest()
+
+
+class CallRejected(Exception):
+    """A call that is not let in. `status` is the HTTP answer: 401, or 503 where a 4xx could reject a withdrawal."""
+
+    def __init__(self, reason: str, status: int) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+def receive_delivery(call: Call, *, now: datetime) -> Delivery:
+    """Keep a well signed callback and apply it once; the delivery with its verdict, which decides the answer.
+
+    One transaction: the row, and within a savepoint its effects, so that a failure leaves the row and no effects.
+    Raises CallRejected where the signature does not hold.
+    """
+    try:
+        seal = gateway.check_signature(call.signature, call.body, now=now)
+    except gateway.NotAuthentic as error:
+        raise _reject(call, error.reason, now=now) from error
+    with transaction.atomic():
+        delivery, is_applied = _keep(call, seal, now)
+        if not is_applied:
+            _understand(delivery, call, now)
+    return delivery
+
+
+def answer_status(delivery: Delivery) -> int:
+    """The HTTP answer for a kept delivery: 200 for news that has its effects, 503 for all that is not certainly news.
+
+    On an approval a 2xx releases money and a 4xx rejects the withdrawal for good; this desk has no say in either.
+    """
+    if delivery.conflicts_with_id is not None:
+        is_news = delivery.kind and not _is_approval(delivery.kind)
+        return 409 if is_news else 503
+    return 200 if delivery.verdict in (Verdict.APPLIED, Verdict.NOTED) else 503
+
+
+def _is_approval(kind: str) -> bool:
+    return kind in (Kind.WITHDRAWAL_APPROVAL, Kind.CRYPTO_APPROVAL)
+
+
+def _reject(call: Call, reason: str, *, now: datetime) -> CallRejected:
+    """Leave the bounded trace. An approval with a bad signature is answered 503: the fault may be our own secret."""
+    status = 503 if looks_like_approval(call.body) else 401
+    trace = RejectedCall.objects.create(
+        received_at=now,
+        reason=reason,
+        remote_address=call.remote_address,
+        body_sha256=call.sha256,
+        body_bytes=len(call.body),
+        status=status,
+    )
+    RejectedCall.objects.filter(pk__lte=trace.pk - KEPT_REJECTED_CALLS).delete()
+    return CallRejected(reason, status)
+
+
+def _keep(call: Call, seal: gateway.Seal, now: datetime) -> tuple[Delivery, bool]:
+    """The delivery's row, locked, and whether its effects are already there. Copies at one instant meet here."""
+    existing = _locked(seal, call)
+    if existing is None:
+        first = Delivery.objects.filter(delivery_id=seal.delivery_id, conflicts_with=None).first()
+        delivery = Delivery(
+            delivery_id=seal.delivery_id,
+            body=call.body,
+            body_sha256=call.sha256,
+            signature=call.signature,
+            signed_at=seal.signed_at,
+            received_at=now,
+            last_received_at=now,
+            remote_address=call.remote_address,
+            is_copy=call.is_copy,
+            is_late=seal.is_late,
+            conflicts_with=first,
+        )
+        try:
+            with transaction.atomic():
+                delivery.save(force_insert=True)
+        except IntegrityError:
+            existing = _locked(seal, call)
+            if existing is None:  # another body won the id a moment ago: the sender comes again, and meets it
+                raise
+        else:
+            return delivery, False
+    existing.times_received += 1
+    existing.last_received_at = now
+    # A call straight from AssetPay must raise its alarm, even if a copy of it came first.
+    existing.is_copy = existing.is_copy and call.is_copy
+    existing.save(update_fields=["times_received", "last_received_at", "is_copy"])
+    return existing, existing.verdict in (Verdict.APPLIED, Verdict.NOTED)
+
+
+def _locked(seal: gateway.Seal, call: Call) -> Delivery | None:
+    rows = Delivery.objects.select_for_update(of=("self",))
+    return rows.filter(delivery_id=seal.delivery_id, body_sha256=call.sha256).first()
+
+
+def _understand(delivery: Delivery, call: Call, now: datetime) -> None:
+    try:
+        with transaction.atomic():
+            callback = open_callback(call.body)
+            delivery.kind = callback.kind
+            delivery.subject_id = callback.subject_id or ""
+            _apply(delivery, callback, call, now)
+    except NotUnderstood as error:
+        delivery.verdict, delivery.problem = Verdict.QUARANTINED, str(error)[:500]
+    except Exception as error:
+        # Kept without effects and answered 503, so that AssetPay sends it again and a person can look.
+        log.exception("delivery %s could not be applied", delivery.pk)
+        delivery.verdict, delivery.problem = Verdict.FAILED, type(error).__name__
+        delivery.trade, delivery.applied_at, delivery.changes = None, None, []
+    delivery.save(update_fields=["kind", "subject_id", "verdict", "problem", "changes", "trade", "applied_at"])
+
+
+def _apply(delivery: Delivery, callback: Callback, call: Call, now: datetime) -> None:
+    if delivery.conflicts_with_id is not None:
+        delivery.verdict, delivery.problem = Verdict.QUARANTINED, CONFLICT
+        return
+    delivery.problem = ""
+    if callback.snapshot is not None and callback.kind in (Kind.WITHDRAWAL_NEWS, Kind.WITHDRAWAL_APPROVAL):
+        origin = Origin(Source.CALLBACK, name=ASSETPAY, request_id=call.request_id)
+        mirrored = trades.mirror_trade(callback.snapshot, evidence=Evidence(delivery=delivery), origin=origin, now=now)
+        delivery.trade, delivery.changes, delivery.applied_at = mirrored.trade, list(mirrored.changes), now
+    if callback.is_approval:
+        delivery.verdict = Verdict.APPROVAL
+    elif delivery.trade is not None:
+        delivery.verdict = Verdict.APPLIED
+    else:
+        delivery.verdict = Verdict.NOTED

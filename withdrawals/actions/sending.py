@@ -1,0 +1,184 @@
+"""Sending cancellations to AssetPay: claim, call, record. Two short transactions, and no network inside either."""
+
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.tasks import task
+from django.utils import timezone
+
+from withdrawals import gateway
+from withdrawals.actions.audit import WORKER, Fact, Origin, record
+from withdrawals.actions.judgement import Judgement, judge_answer, judge_lost_worker
+from withdrawals.assetpay.errors import AssetPayError, OutcomeUnknown
+from withdrawals.gateway import CancelAnswer
+from withdrawals.models import Attempt, Cancellation, CancellationState, SendBudget, SendPermit, Source
+from withdrawals.models.cancellation import sending_lease
+from withdrawals.models.send_permit import WINDOW
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One cancellation in one worker's hands, and the sending that is about to leave under this claim."""
+
+    cancellation: Cancellation
+    attempt: Attempt
+
+    @property
+    def origin(self) -> Origin:
+        """How the audit log names this sending."""
+        return Origin(
+            Source.WORKER,
+            name=WORKER,
+            cause=f"attempt:{self.attempt.pk}",
+            request_id=str(self.attempt.request_id),
+        )
+
+
+@task
+def drain_cancellations() -> int:
+    """Send everything that is due and permitted; how many were sent. Run twice, it finds nothing to do."""
+    return drain(clock=timezone.now)
+
+
+def drain(*, clock: Callable[[], datetime]) -> int:
+    """As `drain_cancellations`, on the caller's clock."""
+    settle_abandoned(now=clock())
+    sent = 0
+    while send_next(clock=clock):
+        sent += 1
+    return sent
+
+
+def send_next(*, clock: Callable[[], datetime]) -> bool:
+    """Claim, call and record one cancellation; False where none is due or no permit is free."""
+    claim = claim_next(now=clock())
+    if claim is None:
+        return False
+    answer = _ask(claim, now=clock())
+    record_answer(claim, answer, now=clock())
+    return True
+
+
+def claim_next(*, now: datetime) -> Claim | None:
+    """Take the oldest due cancellation together with a send permit, and commit the intent before anything leaves."""
+    with transaction.atomic():
+        budget = SendBudget.objects.select_for_update().get(pk=1)
+        if budget.free_at(now) > now:
+            return None
+        due = Cancellation.objects.due(now).select_related("item__trade", "requested_by")
+        cancellation = due.select_for_update(of=("self",), skip_locked=True).first()
+        if cancellation is None:
+            return None
+        number = cancellation.claim + 1
+        attempt = Attempt.objects.create(
+            cancellation=cancellation, number=number, request_id=uuid.uuid4(), started_at=now
+        )
+        SendPermit.objects.create(attempt=attempt, reserved_at=now, counts_until=SendPermit.latest_end(now))
+        resends = cancellation.state == CancellationState.UNCERTAIN
+        row = Cancellation.objects.filter(pk=cancellation.pk, state=cancellation.state)
+        moved = row.move(
+            to=CancellationState.SENDING,
+            held_under=cancellation.claim,
+            now=now,
+            claim=number,
+            lease_until=now + sending_lease(),
+            may_resend=False,
+            was_resent=resends,
+            waits_for="",
+        )
+        if not moved:
+            transaction.set_rollback(True)
+            return None
+        claim = Claim(cancellation, attempt)
+        before = {"cancellation": str(cancellation.state)}
+        after = {"cancellation": str(CancellationState.SENDING), "attempt": number}
+        fact = Fact("cancellation.sending", item=cancellation.item, before=before, after=after)
+        record([fact], origin=claim.origin, now=now)
+    cancellation.refresh_from_db(fields=["state", "claim", "was_resent", "may_resend"])
+    return claim
+
+
+def _ask(claim: Claim, *, now: datetime) -> CancelAnswer | Exception:
+    try:
+        return gateway.cancel_item(claim.cancellation.item, request_id=claim.attempt.request_id, now=now)
+    except (AssetPayError, gateway.CannotAsk) as error:
+        return error
+    except Exception as error:
+        # Whatever else goes wrong here, it may have gone wrong after the request left.
+        log.exception("cancel call failed in an unforeseen way")
+        return OutcomeUnknown(
+            reason=type(error).__name__,
+            http_status=None,
+            request_id=str(claim.attempt.request_id),
+            lost_answer=False,
+        )
+
+
+def record_answer(claim: Claim, answer: CancelAnswer | Exception, *, now: datetime) -> bool:
+    """Write what the call came to; False where the claim was lost meanwhile: then only the attempt learns of it.
+
+    A callback may have ended the cancellation before the answer came; the answer then changes nothing.
+    """
+    with transaction.atomic():
+        judgement = judge_answer(claim.cancellation, answer, now=now)
+        SendPermit.objects.filter(attempt=claim.attempt).update(counts_until=now + WINDOW)
+        if judgement.pause_until is not None:
+            SendBudget.objects.filter(pk=1).update(
+                paused_until=judgement.pause_until, paused_because=judgement.key or "RATE_LIMITED"
+            )
+        return _conclude(claim.cancellation, claim.attempt, judgement, origin=claim.origin, now=now)
+
+
+def settle_abandoned(*, now: datetime) -> int:
+    """Turn what a dead worker left behind into "outcome unknown"; how many there were.
+
+    Its request may have left or not, so it is treated as a lost answer.
+    """
+    settled = 0
+    for cancellation in Cancellation.objects.abandoned(now).select_related("item__trade"):
+        attempt = cancellation.attempts.get(number=cancellation.claim)
+        judgement = judge_lost_worker(cancellation, now=now)
+        with transaction.atomic():
+            origin = Claim(cancellation, attempt).origin
+            settled += _conclude(cancellation, attempt, judgement, origin=origin, now=now)
+    return settled
+
+
+def _conclude(
+    cancellation: Cancellation, attempt: Attempt, judgement: Judgement, *, origin: Origin, now: datetime
+) -> bool:
+    Attempt.objects.filter(pk=attempt.pk).update(
+        outcome=judgement.outcome,
+        answered_at=now,
+        http_status=judgement.http_status,
+        key=judgement.key,
+        code=judgement.code,
+        message=judgement.message,
+        answer_request_id=judgement.request_id,
+    )
+    row = Cancellation.objects.filter(pk=cancellation.pk, state=CancellationState.SENDING)
+    moved = row.move(
+        to=judgement.state,
+        held_under=attempt.number,
+        now=now,
+        lease_until=None,
+        answer_key=judgement.key,
+        answer_message=judgement.message,
+        answer_request_id=judgement.request_id,
+        **judgement.changes,
+    )
+    after = {"answer": str(judgement.outcome), "key": judgement.key, "message": judgement.message[:500]}
+    if moved:
+        verb, before = f"cancellation.{judgement.state}", {"cancellation": str(CancellationState.SENDING)}
+        after["cancellation"] = str(judgement.state)
+    else:
+        verb, before = "cancellation.answered_late", {}
+    fact = Fact(verb, item=cancellation.item, before=before, after=after, reason=judgement.reason)
+    record([fact], origin=origin, now=now)
+    return moved

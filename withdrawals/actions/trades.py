@@ -1,0 +1,219 @@
+"""The mirror: what AssetPay says of a trade becomes rows here. Callback, read and replay come through one corridor."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+from django.tasks import task
+from django.utils import timezone
+
+from withdrawals import gateway
+from withdrawals.actions import cancellations, refunds
+from withdrawals.actions.audit import CLOCK, Fact, Origin, record
+from withdrawals.actions.projection import facts_of, project_item, project_trade
+from withdrawals.assetpay.errors import AssetPayError
+from withdrawals.assetpay.snapshots import TradeSnapshot
+from withdrawals.models import Evidence, Item, Read, Source, Trade
+from withdrawals.models.trade import WITHDRAW
+
+REFS_PER_READ = 100
+
+
+class CheckFailed(Exception):
+    """AssetPay could not be asked, or does not know the trade; the sentence says which."""
+
+
+@dataclass(frozen=True)
+class Mirrored:
+    """What one snapshot did: the trade (None where it is not ours to mirror), and each change in words."""
+
+    trade: Trade | None
+    changes: tuple[str, ...]
+
+
+def mirror_trade(snapshot: TradeSnapshot, *, evidence: Evidence, origin: Origin, now: datetime) -> Mirrored:
+    """Merge one snapshot item by item, and let cancellations and refunds follow; one transaction, or the caller's.
+
+    The rows end the same whatever the order of snapshots and however often each comes. Only withdrawals are mirrored.
+    """
+    if snapshot.type != WITHDRAW:
+        return Mirrored(None, ())
+    with transaction.atomic():
+        trade, is_new = _take_trade(snapshot, now)
+        before = project_trade(trade, snapshot, is_new=is_new)
+        items = {item.assetpay_id: item for item in _items_of(trade)}
+        changed = _project_items(items, trade, snapshot, now)
+        trade.last_seen_at = now
+        if is_new or before or changed:
+            evidence = _keep(evidence, trade)
+            _save(trade, before, changed, evidence)
+            facts = _facts(trade, is_new, before, changed)
+            facts += cancellations.follow_items(items.values(), now=now)
+            facts += refunds.follow_items(items.values(), now=now)
+            record(facts, origin=replace(origin, cause=evidence.cause), now=now)
+        else:
+            facts = []
+            trade.save(update_fields=["last_seen_at"])
+    return Mirrored(trade, tuple(_in_words(fact) for fact in facts))
+
+
+@dataclass(frozen=True)
+class _ItemChange:
+    item: Item
+    is_new: bool
+    before: dict[str, object]
+
+
+def _take_trade(snapshot: TradeSnapshot, now: datetime) -> tuple[Trade, bool]:
+    """The trade's row, locked, and whether it is new. Two first messages at once: the unique id decides."""
+    locked = Trade.objects.select_for_update()
+    try:
+        return locked.get(assetpay_id=snapshot.id), False
+    except Trade.DoesNotExist:
+        trade = Trade(assetpay_id=snapshot.id, type=snapshot.type, opened_at=now, first_seen_at=now)
+        trade.last_seen_at = now
+        project_trade(trade, snapshot, is_new=True)
+        try:
+            with transaction.atomic():
+                trade.save(force_insert=True)
+        except IntegrityError:
+            return locked.get(assetpay_id=snapshot.id), False
+        return trade, True
+
+
+def _items_of(trade: Trade) -> list[Item]:
+    items = list(Item.objects.filter(trade=trade).select_related("status_delivery", "status_read"))
+    for item in items:
+        item.trade = trade
+    return items
+
+
+def _project_items(items: dict[str, Item], trade: Trade, snapshot: TradeSnapshot, now: datetime) -> list[_ItemChange]:
+    """Merge each item of the snapshot into `items`; one that the snapshot lacks stays as it was."""
+    changes = []
+    for position, part in enumerate(snapshot.items):
+        item = items.get(part.id)
+        is_new = item is None
+        if item is None:
+            item = items[part.id] = Item(trade=trade, assetpay_id=part.id)
+        before = project_item(item, part, trade, snapshot, position=position, is_new=is_new)
+        if "status" in before:
+            item.status_changed_at = now
+        if before or is_new:
+            changes.append(_ItemChange(item, is_new, before))
+    return changes
+
+
+def _keep(evidence: Evidence, trade: Trade) -> Evidence:
+    """A read is kept where it changed something; a delivery is kept already."""
+    if evidence.read is not None and evidence.read.pk is None:
+        evidence.read.trade = trade
+        evidence.read.save(force_insert=True)
+    return evidence
+
+
+def _save(trade: Trade, before: dict[str, object], changed: list[_ItemChange], evidence: Evidence) -> None:
+    trade.save(update_fields=[*before, "last_seen_at"])
+    for change in changed:
+        if "status" in change.before:
+            change.item.status_delivery = evidence.delivery
+            change.item.status_read = evidence.read
+    Item.objects.bulk_create([change.item for change in changed if change.is_new])
+    known = [change for change in changed if not change.is_new]
+    columns = {name for change in known for name in change.before}
+    if "status" in columns:
+        columns |= {"status_changed_at", "status_delivery", "status_read"}
+    if columns:
+        Item.objects.bulk_update([change.item for change in known], sorted(columns))
+
+
+def _facts(
+    trade: Trade,
+    is_new: bool,
+    trade_before: dict[str, object],
+    changed: list[_ItemChange],
+) -> list[Fact]:
+    facts = []
+    before, after = facts_of(trade_before, trade)
+    if is_new:
+        facts.append(Fact("trade.appeared", trade=trade, after={"status": trade.status}))
+    elif after:
+        facts.append(Fact("trade.changed", trade=trade, before=before, after=after))
+    for change in changed:
+        before, after = facts_of(change.before, change.item)
+        if change.is_new:
+            known = {name: value for name, value in after.items() if value not in (None, "")}
+            facts.append(Fact("item.appeared", item=change.item, after=known))
+        elif after:
+            facts.append(Fact("item.changed", item=change.item, before=before, after=after))
+    return facts
+
+
+def _in_words(fact: Fact) -> str:
+    about = fact.item.title if fact.item else "Trade"
+    if fact.action.endswith(".appeared"):
+        return f"{about}: new, {fact.after.get('status')}"
+    moves = [f"{fact.before.get(name, '-')} → {value}" for name, value in fact.after.items() if name in IN_WORDS]
+    return f"{about}: {', '.join(moves) or ', '.join(fact.after)}"
+
+
+# The columns whose values speak for themselves in a list of changes; others are only named.
+IN_WORDS = ("status", "cancellation", "refund", "reverted_by", "price", "error")
+
+
+def check_trade(*, trade_id: int, actor_origin: Origin, now: datetime) -> Mirrored:
+    """Ask AssetPay for one trade now and merge its answer; the one call that a person waits for on purpose.
+
+    Raises CheckFailed with a sentence, or Trade.DoesNotExist.
+    """
+    trade = Trade.objects.get(pk=trade_id)
+    try:
+        fetched = gateway.fetch_trade(trade, now=now)
+    except (AssetPayError, gateway.CannotAsk) as error:
+        raise CheckFailed(f"AssetPay could not be asked: {error}") from error
+    if fetched is None:
+        raise CheckFailed("AssetPay does not know this trade. What is shown is the last that it told us.")
+    return mirror_fetched(fetched, origin=actor_origin, now=now)
+
+
+def mirror_fetched(fetched: gateway.Fetched, *, origin: Origin, now: datetime) -> Mirrored:
+    """Merge what a read brought, with the read as its evidence."""
+    read = Read(
+        route=fetched.route,
+        read_at=now,
+        body_sha256=fetched.sha256,
+        document=fetched.snapshot.document,
+    )
+    with transaction.atomic():
+        mirrored = mirror_trade(fetched.snapshot, evidence=Evidence(read=read), origin=origin, now=now)
+        if mirrored.trade is not None:
+            Trade.objects.filter(pk=mirrored.trade.pk).update(checked_at=now)
+    return mirrored
+
+
+@task
+def reconcile_trades() -> int:
+    """Read back every trade whose truth may still move; how many changed. Run twice, it reads twice."""
+    return reconcile(now=timezone.now())
+
+
+def reconcile(*, now: datetime) -> int:
+    """Read open trades in batches, and merge what is new; how many changed. A missing trade is merely missing.
+
+    One failing batch does not keep the next from being read; without an api-key nothing is read.
+    """
+    refs = list(Trade.objects.worth_reading().values_list("assetpay_id", flat=True))
+    origin = Origin(Source.READ, name=CLOCK)
+    return sum(bool(mirrored.changes) for mirrored in _read_back(refs, origin=origin, now=now))
+
+
+def import_trades(refs: Sequence[str], *, origin: Origin, now: datetime) -> list[Mirrored]:
+    """Bring in trades by AssetPay id or external id; those that AssetPay does not know are left out."""
+    return list(_read_back(refs, origin=origin, now=now))
+
+
+def _read_back(refs: Sequence[str], *, origin: Origin, now: datetime) -> Iterable[Mirrored]:
+    for start in range(0, len(refs), REFS_PER_READ):
+        for fetched in gateway.fetch_trades(refs[start : start + REFS_PER_READ]):
+            yield mirror_fetched(fetched, origin=origin, now=now)

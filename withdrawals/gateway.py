@@ -1,0 +1,159 @@
+"""Where our keys meet AssetPay's API. The only reader of the AssetPay settings and the only user of its client."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+
+from withdrawals.assetpay.client import AssetPayClient, CancelAnswer
+from withdrawals.assetpay.signature import BadSignature, Malformed, parse_header, self_test, verify
+from withdrawals.assetpay.snapshots import TradeSnapshot
+from withdrawals.assetpay.tokens import mint_client_token
+from withdrawals.models import Item, Route, Trade
+
+__all__ = [
+    "CancelAnswer",
+    "CannotAsk",
+    "Fetched",
+    "NotAuthentic",
+    "Seal",
+    "cancel_item",
+    "check_signature",
+    "fetch_trade",
+    "fetch_trades",
+    "self_test",
+]
+
+SOURCE_SELF = "self"
+
+
+class CannotAsk(Exception):
+    """We lack what AssetPay needs to be asked at all (a trade URL, the api-key); nothing was sent."""
+
+
+class NotAuthentic(Exception):
+    """A callback whose signature does not hold; `reason` is one word for the trace."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Seal:
+    """What a verified signature says: the delivery's id, when it was signed (UTC), and whether that is long ago."""
+
+    delivery_id: str
+    signed_at: datetime
+    is_late: bool
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A trade as AssetPay describes it now, and by which route it was read."""
+
+    snapshot: TradeSnapshot
+    route: Route
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the trade's document, hex."""
+        return hashlib.sha256(self.snapshot.document.encode()).hexdigest()
+
+
+def cancel_item(item: Item, *, request_id: UUID, now: datetime) -> CancelAnswer:
+    """Ask AssetPay to cancel `item` (its trade loaded), once. An answer means that the supplier was asked.
+
+    A customer's withdrawal takes that customer's token, the merchant's own takes the api-key (AssetPay's `source`).
+    Raises CannotAsk, or what `withdrawals.assetpay.errors` lists.
+    """
+    with _client() as client:
+        if item.trade.source == SOURCE_SELF:
+            if not settings.ASSETPAY_API_KEY:
+                raise CannotAsk("The merchant's own trades need ASSETPAY_API_KEY, which is not set.")
+            return client.cancel_item_as_merchant(
+                trade_id=item.trade.assetpay_id, item_id=item.assetpay_id, request_id=str(request_id)
+            )
+        return client.cancel_item_as_client(
+            trade_id=item.trade.assetpay_id,
+            item_id=item.assetpay_id,
+            token=_client_token(item.trade, now),
+            request_id=str(request_id),
+        )
+
+
+def fetch_trades(refs: Sequence[str]) -> tuple[Fetched, ...]:
+    """The trades that AssetPay knows among up to 100 ids or external ids; one that is missing is merely missing.
+
+    Raises CannotAsk without an api-key, or what `withdrawals.assetpay.errors` lists.
+    """
+    if not settings.ASSETPAY_API_KEY:
+        raise CannotAsk("Reading trades by id needs ASSETPAY_API_KEY, which is not set.")
+    with _client() as client:
+        return tuple(Fetched(snapshot, Route.SECURE) for snapshot in client.fetch_trades(refs))
+
+
+def fetch_trade(trade: Trade, *, now: datetime) -> Fetched | None:
+    """One trade as AssetPay describes it now; None where no route knows it.
+
+    By the api-key first; without one, or where that route does not know the trade, as its customer (that address is
+    on AssetPay's page of the item cancel, though not in its OpenAPI). Raises as `fetch_trades` does.
+    """
+    if settings.ASSETPAY_API_KEY:
+        found = fetch_trades([trade.assetpay_id])
+        if found:
+            return found[0]
+    if trade.source == SOURCE_SELF:
+        return None
+    with _client() as client:
+        snapshot = client.fetch_trade_as_client(
+            trade_id=trade.assetpay_id, token_maker=lambda: _client_token(trade, now)
+        )
+    return None if snapshot is None else Fetched(snapshot, Route.CLIENT)
+
+
+def check_signature(header: str, body: bytes, *, now: datetime) -> Seal:
+    """What a callback's signature says, once it holds. Raises NotAuthentic.
+
+    A time in the past beyond the tolerance is late, not wrong: AssetPay does not say whether a retry is signed anew.
+    """
+    try:
+        parsed = parse_header(header)
+        verify(parsed, body, [secret.encode() for secret in settings.ASSETPAY_API_SECRETS])
+    except Malformed as error:
+        raise NotAuthentic("malformed") from error
+    except BadSignature as error:
+        raise NotAuthentic("signature") from error
+    age = now - parsed.signed_at
+    tolerance = timedelta(seconds=settings.CALLBACK_TOLERANCE_SECONDS)
+    if age < -tolerance:
+        raise NotAuthentic("future")
+    if age > max(tolerance, timedelta(seconds=settings.CALLBACK_LATE_SECONDS)):
+        raise NotAuthentic("too_old")
+    return Seal(parsed.delivery_id, parsed.signed_at, is_late=age > tolerance)
+
+
+def _client() -> AssetPayClient:
+    return AssetPayClient(
+        base_url=settings.ASSETPAY_BASE_URL,
+        api_key=settings.ASSETPAY_API_KEY,
+        authorization_scheme=settings.ASSETPAY_AUTHORIZATION_SCHEME,
+        timeout_seconds=float(settings.ASSETPAY_TIMEOUT_SECONDS),
+    )
+
+
+def _client_token(trade: Trade, now: datetime) -> str:
+    try:
+        return mint_client_token(
+            secret=settings.ASSETPAY_API_SECRETS[0],
+            merchant_id=settings.ASSETPAY_MERCHANT_ID,
+            steam_id=trade.client_steam_id or "",
+            trade_url=trade.client_trade_url or "",
+            client_id=trade.external_client_user_id,
+            now=now,
+        )
+    except ValueError as error:
+        raise CannotAsk(f"No client token can be made for this customer: {error}") from error

@@ -1,0 +1,45 @@
+"""`manage.py clock`: wakes the same functions again and again, so that a lost wake-up costs only time."""
+
+import signal
+from typing import Any
+
+from apscheduler.schedulers.blocking import BlockingScheduler
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+from django.db import close_old_connections
+from django.utils import timezone
+
+from withdrawals.actions.clock import Bell
+from withdrawals.actions.sending import drain_cancellations
+from withdrawals.actions.trades import reconcile_trades
+
+SENDER_SECONDS = 2
+HOUR = 3_600
+
+
+class Command(BaseCommand):
+    """Rings until it is stopped. Several clocks only wake twice, which is harmless."""
+
+    help = "Wake the sender and the reconciliation by the clock."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """One job for each thing to wake; none piles up while nobody works."""
+        scheduler = BlockingScheduler(timezone="UTC", job_defaults={"max_instances": 1, "coalesce": True})
+        scheduler.add_job(ring, "interval", [Bell(drain_cancellations)], seconds=SENDER_SECONDS)
+        scheduler.add_job(ring, "interval", [Bell(reconcile_trades)], seconds=settings.RECONCILE_SECONDS)
+        scheduler.add_job(forget_finished_wake_ups, "interval", seconds=HOUR)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: scheduler.shutdown(wait=False))
+        scheduler.start()
+
+
+def ring(bell: Bell) -> None:
+    """Ring one bell now."""
+    bell.ring(now=timezone.now())
+
+
+def forget_finished_wake_ups() -> None:
+    """Their rows say nothing that the domain tables do not."""
+    close_old_connections()
+    call_command("prune_db_task_results", min_age_days=0, failed_min_age_days=7, verbosity=0)

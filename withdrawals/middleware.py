@@ -1,0 +1,48 @@
+"""What stands before every view."""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+
+CALLBACK_PATH = "/callbacks/"
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+def callback_door(get_response: GetResponse) -> GetResponse:
+    """Outermost: no answer of the framework's own (a bad host, a bad request, a fault) leaves on the callback path.
+
+    On an approval a 2xx releases money and a 4xx rejects the withdrawal for good, so whatever the view itself did
+    not decide is 503. The view marks its own answers.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if request.path.startswith(CALLBACK_PATH) and not getattr(response, "is_decided", False):
+            return HttpResponse(status=503)
+        return response
+
+    return middleware
+
+
+def staff_pages(get_response: GetResponse) -> GetResponse:
+    """Pages for people: never kept by a cache, and with MFA_REQUIRED closed until a second factor is set up."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if settings.MFA_REQUIRED and request.user.is_authenticated and _is_desk(request) and not _has_mfa(request):
+            return HttpResponseRedirect(reverse("mfa_index"))
+        response = get_response(request)
+        if not request.path.startswith((settings.STATIC_URL, CALLBACK_PATH)):
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    return middleware
+
+
+def _is_desk(request: HttpRequest) -> bool:
+    return not request.path.startswith(("/accounts/", CALLBACK_PATH, "/health/", settings.STATIC_URL))
+
+
+def _has_mfa(request: HttpRequest) -> bool:
+    return bool(request.user.authenticator_set.exists())  # type: ignore[union-attr] # logged in, by the caller

@@ -1,0 +1,210 @@
+"""An item: one thing inside a trade, the unit that is cancelled."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.utils.timesince import timeuntil
+
+from withdrawals.models.money import UsdField
+from withdrawals.models.status import FINAL, UNDELIVERED, Status, is_known
+from withdrawals.models.trade import Game, Trade
+
+
+def cancel_window() -> timedelta:
+    """How old a withdrawal must be before AssetPay takes a cancel: its 30 minutes, shorter in the demo."""
+    return timedelta(seconds=settings.CANCEL_WINDOW_SECONDS)
+
+
+class Rule(StrEnum):
+    """The four rules of AssetPay's cancel endpoint."""
+
+    WITHDRAWAL = "withdrawal"
+    CS2 = "cs2"
+    NOT_ENDED = "not_ended"
+    OLD_ENOUGH = "old_enough"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an item cannot be cancelled: the rule, a sentence for the agent, and when the rule passes (UTC) or None."""
+
+    rule: Rule
+    sentence: str
+    passes_at: datetime | None = None
+
+
+ENDED_SENTENCES = {
+    Status.COMPLETED: "The customer has this item: the delivery is complete.",
+    Status.FAILED: "This item already failed; there is nothing left to cancel.",
+    Status.REVERTED: "This item already came back undone.",
+    Status.CANCELED: "This item is already canceled at AssetPay.",
+    Status.DECLINED: "The customer declined the offer, so there is nothing left to cancel.",
+}
+
+
+class ItemQuerySet(models.QuerySet["Item"]):
+    """Reads of items. `cancellable` is the twin of `Item.cancel_refusal`; a table test holds them together."""
+
+    def cancellable(self, now: datetime) -> Self:
+        """Items for which no rule refuses a cancel at `now`."""
+        return self._of_cancellable_kind().filter(opened_at__lte=now - cancel_window())
+
+    def cancellable_later(self, now: datetime) -> Self:
+        """Items that only their age still keeps from being cancelled."""
+        return self._of_cancellable_kind().filter(opened_at__gt=now - cancel_window())
+
+    def _of_cancellable_kind(self) -> Self:
+        return self.filter(is_cs2_withdrawal=True).exclude(status__in=FINAL)
+
+    def ended(self) -> Self:
+        """Items whose fate is known."""
+        return self.filter(status__in=FINAL)
+
+    def matching_id(self, text: str) -> Self:
+        """Items that carry exactly this id, themselves or through their trade."""
+        return self.filter(
+            models.Q(assetpay_id__iexact=text)
+            | models.Q(external_id=text)
+            | models.Q(asset_id=text)
+            | models.Q(trade__in=Trade.objects.search(text))
+        )
+
+    def matching_tail(self, text: str) -> Self:
+        """Items whose own or whose trade's AssetPay id ends like this."""
+        return self.filter(models.Q(assetpay_id__iendswith=text) | models.Q(trade__assetpay_id__iendswith=text))
+
+    def matching_name(self, text: str) -> Self:
+        """Items whose name holds this text."""
+        return self.filter(models.Q(name__icontains=text) | models.Q(market_hash_name__icontains=text))
+
+    def search(self, text: str) -> tuple[Self, bool]:
+        """Items for whatever was pasted, and whether it was an id (which ignores every other filter)."""
+        text = text.strip()
+        by_id = self.matching_id(text)
+        if by_id.exists():
+            return by_id, True
+        tail = text.lstrip("…#")
+        if len(tail) >= 4 and (by_tail := self.matching_tail(tail)).exists():
+            return by_tail, True
+        return self.matching_name(text), False
+
+
+class Item(models.Model):
+    """One item of a trade as AssetPay last described it; its identity is (trade, AssetPay item id).
+
+    Columns are AssetPay's Item (OpenAPI 0.8.3) from the latest document that holds the item. `status` is the heaviest
+    status reported so far, with the evidence that brought it. AssetPay items carry no times of their own.
+    """
+
+    trade = models.ForeignKey(Trade, on_delete=models.PROTECT, related_name="items")
+    assetpay_id = models.CharField(max_length=128)
+    position = models.PositiveSmallIntegerField(default=0)
+    status = models.CharField(max_length=64)
+    status_reported_at = models.DateTimeField(null=True)
+    reported_status = models.CharField(max_length=64)
+    # The heaviest end that was ever reported beneath `reverted`, and whether two different ones were: AssetPay does
+    # not promise that a final state stays, and money hangs on it.
+    ended_as = models.CharField(max_length=64, blank=True, default="")
+    has_conflicting_ends = models.BooleanField(default=False)
+    status_changed_at = models.DateTimeField()
+    status_delivery = models.ForeignKey("withdrawals.Delivery", on_delete=models.PROTECT, null=True, related_name="+")
+    status_read = models.ForeignKey("withdrawals.Read", on_delete=models.PROTECT, null=True, related_name="+")
+    error = models.CharField(max_length=128, null=True)
+    external_id = models.CharField(max_length=128, null=True, db_index=True)
+    asset_id = models.CharField(max_length=128, null=True, db_index=True)
+    appid = models.BigIntegerField(null=True)
+    tradable = models.BooleanField(null=True)
+    amount = models.CharField(max_length=64, null=True)
+    price = UsdField(null=True)
+    # The price of the earliest document (by `updatedAt`) that had one: what the customer was charged.
+    first_price = UsdField(null=True)
+    first_price_reported_at = models.DateTimeField(null=True)
+    market_price = UsdField(null=True)
+    delivery = models.CharField(max_length=64, null=True)
+    name = models.CharField(max_length=300, null=True)
+    market_hash_name = models.CharField(max_length=300, null=True)
+    item_type = models.CharField(max_length=128, null=True)
+    icon_url = models.CharField(max_length=1024, null=True)
+    exterior = models.CharField(max_length=128, null=True)
+    rarity = models.CharField(max_length=128, null=True)
+    color = models.CharField(max_length=64, null=True)
+    wear = models.CharField(max_length=64, null=True)
+    paint_seed = models.BigIntegerField(null=True)
+    phase = models.CharField(max_length=64, null=True)
+    # AssetPay's bot, on items from its internal pool.
+    bot_name = models.CharField(max_length=128, null=True)
+    document = models.TextField()
+    reported_at = models.DateTimeField(null=True)
+    # From the trade, so that the worklist asks one table.
+    opened_at = models.DateTimeField()
+    is_cs2_withdrawal = models.BooleanField()
+
+    objects = ItemQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["trade", "assetpay_id"], name="one_item_per_trade_and_id"),
+        ]
+        indexes = [
+            models.Index(fields=["opened_at", "id"], name="item_oldest_first"),
+            models.Index(fields=["is_cs2_withdrawal", "status", "opened_at"], name="item_cancellable"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def title(self) -> str:
+        """What the agent calls it. A fresh withdrawal may have no name yet."""
+        return self.market_hash_name or self.name or f"Unnamed item {self.assetpay_id[-8:]}"
+
+    @property
+    def cancellable_from(self) -> datetime | None:
+        """When the 30-minute rule passes; None where another rule can never pass."""
+        return self.opened_at + cancel_window() if self.is_cs2_withdrawal else None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether AssetPay reported a final status."""
+        return self.status in FINAL
+
+    @property
+    def ended_undelivered(self) -> bool:
+        """Whether it ended without reaching the customer."""
+        return self.status in UNDELIVERED
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether the Steam offer is already with the customer; it can be cancelled, but may still be accepted."""
+        return self.status in (Status.ACTIVE, Status.HOLD)
+
+    @property
+    def unknown_status(self) -> str:
+        """The status that AssetPay last reported, where no document of AssetPay explains it; else empty."""
+        return "" if is_known(self.reported_status) else self.reported_status
+
+    def cancel_refusal(self, now: datetime) -> Refusal | None:
+        """Why AssetPay would refuse to cancel this item at `now`, or None. Its four rules and no others.
+
+        Source: AssetPay's page of the item cancel: a withdrawal, CS2, at least 30 minutes old, not ended. Items carry
+        no time of their own, so the age is the trade's. `declined` is ours: AssetPay's OpenAPI calls it final.
+        """
+        if not self.trade.is_withdrawal:
+            return Refusal(Rule.WITHDRAWAL, "Only withdrawals can be cancelled; this is a deposit.")
+        if self.trade.game != Game.CS2:
+            game = "Rust" if self.trade.game == Game.RUST else "Other games'"
+            return Refusal(Rule.CS2, f"{game} items can never be cancelled: their suppliers take no cancel.")
+        if self.has_ended:
+            return Refusal(Rule.NOT_ENDED, ENDED_SENTENCES[Status(self.status)])
+        opens_at = self.opened_at + cancel_window()
+        if now < opens_at:
+            return Refusal(
+                Rule.OLD_ENOUGH,
+                f"Too young: AssetPay takes a cancel from {opens_at:%H:%M:%S} UTC, in {timeuntil(opens_at, now)}.",
+                opens_at,
+            )
+        return None

@@ -1,0 +1,100 @@
+"""A trade: AssetPay's withdrawal, mirrored."""
+
+from typing import Self
+
+from django.db import models
+
+from withdrawals.models.money import UsdField
+from withdrawals.models.status import FINAL, OPEN, is_known
+
+
+class Game(models.TextChoices):
+    """AssetPay's games, by Steam's app id, as a trade writes them."""
+
+    CS2 = "730", "CS2"
+    RUST = "252490", "Rust"
+
+
+WITHDRAW = "withdraw"
+
+
+class TradeQuerySet(models.QuerySet["Trade"]):
+    """Reads of trades."""
+
+    def worth_reading(self) -> Self:
+        """Withdrawals whose truth may still move: the trade or one of its items has not ended."""
+        return self.filter(~models.Q(status__in=FINAL) | models.Q(items__status__in=OPEN)).distinct()
+
+    def search(self, text: str) -> Self:
+        """Trades that carry exactly this id (AssetPay's, the merchant's, Steam's or the customer's)."""
+        return self.filter(
+            models.Q(assetpay_id__iexact=text)
+            | models.Q(external_id=text)
+            | models.Q(offer_id=text)
+            | models.Q(client_steam_id=text)
+            | models.Q(client_user_id=text)
+            | models.Q(external_client_user_id=text)
+        )
+
+
+class Trade(models.Model):
+    """One withdrawal as AssetPay last described it.
+
+    Columns are AssetPay's Trade (OpenAPI 0.8.3), projected from the document with the latest `updatedAt`; an optional
+    field that it leaves out is null. `status` follows the merge of `withdrawals.models.status` instead.
+    """
+
+    assetpay_id = models.CharField(max_length=128, unique=True)
+    type = models.CharField(max_length=64)
+    source = models.CharField(max_length=64, null=True)
+    status = models.CharField(max_length=64)
+    status_reported_at = models.DateTimeField(null=True)
+    reported_status = models.CharField(max_length=64)
+    game = models.CharField(max_length=64, null=True)
+    merchant_id = models.CharField(max_length=128, null=True)
+    client_user_id = models.CharField(max_length=128, null=True, db_index=True)
+    client_trade_url = models.CharField(max_length=512, null=True)
+    client_steam_id = models.CharField(max_length=64, null=True, db_index=True)
+    external_id = models.CharField(max_length=128, null=True, db_index=True)
+    external_client_user_id = models.CharField(max_length=128, null=True, db_index=True)
+    total_price = UsdField(null=True)
+    offer_id = models.CharField(max_length=128, null=True, db_index=True)
+    hold_end_at = models.DateTimeField(null=True)
+    active_at = models.DateTimeField(null=True)
+    auto_cancel_at = models.DateTimeField(null=True)
+    reverted_by = models.CharField(max_length=64, null=True)
+    error = models.CharField(max_length=128, null=True)
+    # AssetPay's `createdAt`; when a message lacks it, the moment of our first sight, which is never too early.
+    opened_at = models.DateTimeField(db_index=True)
+    # AssetPay's `updatedAt` of the document below.
+    reported_at = models.DateTimeField(null=True)
+    document = models.TextField()
+    unknown = models.JSONField(default=list)
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    # The last time that we asked AssetPay for this trade, and what came of it.
+    checked_at = models.DateTimeField(null=True)
+
+    objects = TradeQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["-opened_at", "-id"], name="trade_newest_first")]
+
+    def __str__(self) -> str:
+        return self.assetpay_id
+
+    @property
+    def is_withdrawal(self) -> bool:
+        """Whether items can be cancelled at all: only withdrawals are delivered to a customer."""
+        return self.type == WITHDRAW
+
+    @property
+    def unknown_status(self) -> str:
+        """The status that AssetPay last reported, where no document of AssetPay explains it; else empty."""
+        return "" if is_known(self.reported_status) else self.reported_status
+
+    @property
+    def steam_profile_url(self) -> str:
+        """The customer's Steam profile, or empty where the Steam id is missing or odd."""
+        steam_id = self.client_steam_id or ""
+        return f"https://steamcommunity.com/profiles/{steam_id}" if steam_id.isdigit() else ""

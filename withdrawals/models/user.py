@@ -1,0 +1,88 @@
+"""The people of the desk."""
+
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.db import models
+from django.db.models.functions import Lower
+
+
+class Role(models.TextChoices):
+    """What a person may do; each is a group of the same name, made by a migration."""
+
+    AGENT = "agent"
+    SUPERVISOR = "supervisor"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+
+
+PERMISSIONS = [
+    ("see_desk", "May see trades, items, cancellations, refunds and deliveries"),
+    ("cancel_item", "May ask AssetPay to cancel an item"),
+    ("check_trade", "May ask AssetPay for a trade's state now"),
+    ("confirm_refund", "May confirm a refund that is due, up to the limit"),
+    ("settle_refund", "May confirm a refund that is in review or above the limit"),
+    ("see_audit", "May read the audit log"),
+    ("read_document", "May read raw documents"),
+    ("manage_people", "May manage people and their roles"),
+]
+# The permissions of each role, by codename of this app. The migration writes them into the groups.
+ROLE_PERMISSIONS: dict[Role, tuple[str, ...]] = {
+    Role.AGENT: ("see_desk", "cancel_item", "confirm_refund", "check_trade"),
+    Role.SUPERVISOR: (
+        "see_desk",
+        "cancel_item",
+        "confirm_refund",
+        "check_trade",
+        "settle_refund",
+        "see_audit",
+        "read_document",
+    ),
+    Role.AUDITOR: ("see_desk", "see_audit", "read_document"),
+    Role.ADMIN: ("see_desk", "see_audit", "read_document", "manage_people"),
+}
+
+
+class EmailUserManager(UserManager["User"]):
+    """Makes people by e-mail; there are no user names."""
+
+    def create_user(  # type: ignore[override] # the parent's first argument is the user name that we do not have
+        self, email: str, password: str | None = None, **fields: object
+    ) -> "User":
+        """A new person; the e-mail is kept in lower case. Without a password nobody can log in yet."""
+        person: User = self.model(email=email.strip().lower(), **fields)
+        if password is None:
+            person.set_unusable_password()
+        else:
+            person.set_password(password)
+        person.save(using=self._db)
+        return person
+
+    def create_superuser(  # type: ignore[override] # as above
+        self, email: str, password: str | None = None, **fields: object
+    ) -> "User":
+        """A person who may look into the Django admin."""
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+
+class User(AbstractUser):
+    """One person, known by e-mail. In actions the acting person is `actor`."""
+
+    username = None  # type: ignore[assignment] # an e-mail is enough to know somebody by
+    email = models.EmailField("e-mail", unique=True)
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    objects: ClassVar[EmailUserManager] = EmailUserManager()  # type: ignore[assignment] # narrower than the parent's
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("email"), name="one_person_per_email")]
+        permissions = PERMISSIONS
+
+    def __str__(self) -> str:
+        return self.email
+
+    def may(self, codename: str) -> bool:
+        """Whether a role of this person grants `codename` (a permission of this app)."""
+        return self.has_perm(f"withdrawals.{codename}")
