@@ -109,8 +109,8 @@ def project_item(
         "opened_at": trade.opened_at,
         "is_cs2_withdrawal": trade.type == WITHDRAW and trade.game == Game.CS2,
     }
-    newer = (reported_at or LONG_AGO, snapshot.document) > (item.reported_at or LONG_AGO, item.document)
-    if is_new or newer:
+    kept = (item.reported_at or LONG_AGO, item.document, item.position)
+    if is_new or (reported_at or LONG_AGO, snapshot.document, position) > kept:
         target |= {name: getattr(snapshot, name) for name in ITEM_COLUMNS}
         target |= {"reported_status": status, "reported_at": reported_at, "position": position}
     if is_new or _is_heavier(item.status, item.status_reported_at, status, reported_at):

@@ -16,7 +16,7 @@ from withdrawals.models import (
     User,
     refund_terms,
 )
-from withdrawals.models.refund import RULE_VERSION
+from withdrawals.models.refund import RULE_VERSION, needs_refund
 
 
 class RefundRefused(Exception):
@@ -32,11 +32,11 @@ class SupervisorNeeded(RefundRefused):
 
 
 def follow_items(items: Iterable[Item], *, now: datetime) -> list[Fact]:
-    """Open or update the refund of each item (its trade loaded) that ended, in the caller's transaction.
+    """Open or update the refund of each item (its trade loaded) that needs one, in the caller's transaction.
 
     A confirmed refund never changes here. Returns the facts for the caller to record.
     """
-    by_item = {item.pk: item for item in items if item.has_ended}
+    by_item = {item.pk: item for item in items if needs_refund(item)}
     existing = {refund.item_id: refund for refund in Refund.objects.filter(item__in=by_item)}
     facts = []
     for item in by_item.values():
@@ -47,9 +47,7 @@ def follow_items(items: Iterable[Item], *, now: datetime) -> list[Fact]:
     return facts
 
 
-def _open_refund(item: Item, *, now: datetime) -> Fact | None:
-    if not item.ended_undelivered:
-        return None
+def _open_refund(item: Item, *, now: datetime) -> Fact:
     terms = refund_terms(item)
     Refund.objects.create(
         item=item,

@@ -43,7 +43,6 @@ class RefundCause(models.TextChoices):
     NEVER_CHARGED = "never_charged", "Rejected before the customer was charged"
     CONFLICTING_ENDS = "conflicting_ends", "AssetPay reported two different ends"
     PRICE_UNKNOWN = "price_unknown", "No price was ever reported"
-    DELIVERED = "delivered", "Delivered after all"
 
 
 @dataclass(frozen=True)
@@ -55,15 +54,18 @@ class RefundTerms:
     amount: Decimal | None
 
 
+def needs_refund(item: Item) -> bool:
+    """Whether an item has a refund at all: it ended undelivered, or AssetPay also said that it did."""
+    return item.ended_undelivered or item.has_conflicting_ends
+
+
 def refund_terms(item: Item) -> RefundTerms:
-    """What is owed for an item, from its final status and its trade alone. The amount is the price first seen.
+    """What is owed for an item that needs a refund, from its statuses and its trade alone; the price first seen.
 
     Source: AssetPay's trade lifecycle page for who bears which end; `declined` costs the merchant up to 2 %, and a
     reversal by the user may be fraud, so both wait for a supervisor. Whatever is not certain is in review.
     """
     amount = item.first_price
-    if not item.ended_undelivered:
-        return RefundTerms(RefundState.NOT_OWED, RefundCause.DELIVERED, amount)
     if item.has_conflicting_ends:
         return RefundTerms(RefundState.IN_REVIEW, RefundCause.CONFLICTING_ENDS, amount)
     if not amount:

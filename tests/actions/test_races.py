@@ -1,0 +1,224 @@
+"""Eight at once: one wins, the others are told. Each guard has a control in which it is off and the fault appears."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Barrier
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Model, UniqueConstraint
+from pytest_django import Settings
+
+from tests.desk import ask, deliver, item_of, news, person, see
+from tests.races import race
+from tests.wire import NOON, item_document, trade_snapshot
+from withdrawals.actions.audit import Fact, Origin, record
+from withdrawals.actions.cancellations import CancelRefused
+from withdrawals.actions.refunds import RefundChanged, confirm_refund
+from withdrawals.actions.sending import claim_next
+from withdrawals.models import (
+    AuditEntry,
+    Cancellation,
+    Delivery,
+    Item,
+    Refund,
+    RefundEntry,
+    SendPermit,
+    Source,
+)
+from withdrawals.models.audit import verify_chain
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+EIGHT = 8
+
+
+@contextmanager
+def without(model: type[Model], name: str) -> Iterator[None]:
+    """The database without one of its constraints, for a control."""
+    constraint = next(known for known in model._meta.constraints if known.name == name)
+    assert isinstance(constraint, UniqueConstraint)
+    with connection.schema_editor() as editor:
+        editor.remove_constraint(model, constraint)
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"DELETE FROM {model._meta.db_table}")
+        with connection.schema_editor() as editor:
+            editor.add_constraint(model, constraint)
+
+
+def test_eight_clickers_on_one_item_make_one_cancellation() -> None:
+    see(trade_snapshot())
+    item, actors = item_of(), [person() for _ in range(EIGHT)]
+
+    outcomes = race(EIGHT, lambda number: ask(item, actor=actors[number]))
+
+    winners = [outcome for outcome in outcomes if isinstance(outcome, Cancellation)]
+    losers = [outcome for outcome in outcomes if isinstance(outcome, CancelRefused)]
+    assert (len(winners), len(losers), Cancellation.objects.count()) == (1, EIGHT - 1, 1)
+    assert all("Already asked for by" in str(loser) for loser in losers)
+    assert AuditEntry.objects.filter(action="cancellation.requested").count() == 1
+
+
+def careless_race(item: Item) -> int:
+    meeting = Barrier(EIGHT)
+    actor = person()
+
+    def click(number: int) -> None:
+        assert not item.cancellations.open().exists()
+        meeting.wait(timeout=30)
+        Cancellation.objects.create(
+            item=item,
+            number=number + 1,
+            state="requested",
+            reason="race",
+            requested_by=actor,
+            requested_at=NOON,
+            changed_at=NOON,
+            send_from=NOON,
+        )
+
+    race(EIGHT, click)
+    return Cancellation.objects.count()
+
+
+def test_the_constraint_alone_stops_eight_careless_clickers() -> None:
+    see(trade_snapshot())
+
+    assert careless_race(item_of()) == 1
+
+
+def test_control_without_the_constraint_careless_clickers_ask_eight_times() -> None:
+    see(trade_snapshot())
+
+    with without(Cancellation, "one_open_cancellation_per_item"):
+        assert careless_race(item_of()) == EIGHT
+
+
+def owed() -> Refund:
+    see(trade_snapshot(status="reverted", items=[item_document(status="reverted")]))
+    return Refund.objects.select_related("item__trade").get()
+
+
+def test_eight_confirmers_pay_once() -> None:
+    refund, actors = owed(), [person() for _ in range(EIGHT)]
+    seen = refund.fingerprint()
+
+    outcomes = race(
+        EIGHT,
+        lambda number: confirm_refund(
+            refund_id=refund.pk,
+            seen=seen,
+            reference=f"PAY-{number}",
+            actor=actors[number],
+            origin=Origin(Source.SCREEN, actor=actors[number]),
+            now=NOON,
+        ),
+    )
+
+    assert sum(isinstance(outcome, Refund) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, RefundChanged) for outcome in outcomes) == EIGHT - 1
+    assert RefundEntry.objects.count() == 1
+    assert AuditEntry.objects.filter(action="refund.confirmed").count() == 1
+
+
+def careless_payments(refund: Refund) -> int:
+    meeting = Barrier(EIGHT)
+    actor = person()
+
+    def pay(number: int) -> None:
+        count = refund.entries.count()
+        meeting.wait(timeout=30)
+        RefundEntry.objects.create(
+            refund=refund,
+            number=count + 1,
+            kind="confirmation",
+            amount=refund.amount,
+            actor=actor,
+            made_at=NOON,
+            reference=str(number),
+            evidence_sha256="0" * 64,
+        )
+
+    race(EIGHT, pay)
+    return RefundEntry.objects.count()
+
+
+def test_the_numbered_ledger_alone_stops_eight_careless_payments() -> None:
+    assert careless_payments(owed()) == 1
+
+
+def test_eight_copies_of_a_delivery_at_one_instant_have_one_effect() -> None:
+    body = news()
+
+    outcomes = race(EIGHT, lambda _: deliver(body, delivery_id="d-1"))
+
+    assert all(isinstance(outcome, Delivery) and outcome.verdict == "applied" for outcome in outcomes), outcomes
+    assert Delivery.objects.get().times_received == EIGHT
+    assert AuditEntry.objects.filter(action="trade.appeared").count() == 1
+
+
+def test_eight_first_messages_of_one_trade_make_one_trade() -> None:
+    outcomes = race(EIGHT, lambda number: deliver(news(), delivery_id=f"d-{number}"))
+
+    assert all(isinstance(outcome, Delivery) and outcome.verdict == "applied" for outcome in outcomes), outcomes
+    assert AuditEntry.objects.filter(action="trade.appeared").count() == 1
+    assert Delivery.objects.filter(verdict="applied").count() == EIGHT
+
+
+def test_eight_workers_never_send_more_than_the_limit(settings: Settings) -> None:
+    settings.ASSETPAY_CANCELS_PER_MINUTE = 3
+    see(trade_snapshot(items=[item_document(f"item-{number}") for number in range(EIGHT)]))
+    for item in Item.objects.all():
+        ask(item)
+
+    claims = race(EIGHT, lambda _: claim_next(now=NOON))
+
+    assert sum(claim is not None for claim in claims) == 3, claims
+    assert SendPermit.objects.count() == 3
+
+
+def test_eight_workers_take_one_cancellation_once() -> None:
+    see(trade_snapshot())
+    ask(item_of())
+
+    claims = race(EIGHT, lambda _: claim_next(now=NOON))
+
+    assert sum(claim is not None for claim in claims) == 1, claims
+
+
+def test_eight_writers_do_not_fork_the_audit_chain() -> None:
+    def write(number: int) -> None:
+        for turn in range(5):
+            with transaction.atomic():
+                record([Fact("test.raced", after={"turn": turn})], origin=Origin(Source.COMMAND), now=NOON)
+
+    outcomes = race(EIGHT, write)
+
+    assert outcomes == [None] * EIGHT
+    verified = verify_chain()
+    assert (verified.problem, verified.entries) == ("", EIGHT * 5)
+
+
+def test_an_entry_needs_the_transaction_of_its_change() -> None:
+    with pytest.raises(RuntimeError):
+        record([Fact("test.alone")], origin=Origin(Source.COMMAND), now=NOON)
+
+
+def test_integrity_errors_are_what_the_constraint_says() -> None:
+    see(trade_snapshot())
+    ask(item_of())
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Cancellation.objects.create(
+            item=item_of(),
+            number=2,
+            state="requested",
+            reason="",
+            requested_by=person(),
+            requested_at=NOON,
+            changed_at=NOON,
+            send_from=NOON,
+        )

@@ -1,0 +1,95 @@
+"""Judging what only resembles an approval.
+
+A 2xx to an approval releases money and a 4xx rejects a customer's withdrawal, so whatever might be one must never be
+taken for news. Everything here errs on the side of suspicion; the exact cases are decided in `callbacks`.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+
+from withdrawals.assetpay.documents import texts_in
+from withdrawals.assetpay.words import STATUSES, WITHDRAW, Status
+
+# What a question to the merchant could be called, should AssetPay ever rename it.
+_ASKING = ("initiat", "approv", "wait", "author", "confirm", "consent", "decision", "permission", "request", "review")
+_TAKING_OUT = ("withdr", "payout", "cashout", "purchase", "buy")
+_NEAR = 0.75
+_LONGEST_WORD = 64
+_NOT_LETTERS = re.compile(r"[\W_]+")
+_ESCAPED = re.compile(r"\\u([0-9a-f]{4})")
+_FOR_A_MACHINE = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def sounds_like_asking(status: str) -> bool:
+    """Whether an unfamiliar status may be AssetPay's question for approval."""
+    if not _FOR_A_MACHINE.fullmatch(status):
+        return True  # AssetPay's words are plain ASCII; a blank or a foreign letter makes a lookalike of one
+    return _resembles(status, _ASKING, Status.INITIATED)
+
+
+def sounds_like_withdrawing(type_: str) -> bool:
+    """Whether an unfamiliar type may be a withdrawal."""
+    if not _FOR_A_MACHINE.fullmatch(type_):
+        return True
+    return _resembles(type_, _TAKING_OUT, WITHDRAW)
+
+
+def hides_approval(value: object) -> bool:
+    """Whether some object at any depth inside a parsed body is, or resembles, an approval."""
+    return any(_may_ask(node) for node in _objects_in(value))
+
+
+def mentions_asking(value: object) -> bool:
+    """Whether any text in a parsed value, keys included, speaks of an approval."""
+    return any(word in _plain(text) for text in texts_in(value) for word in ("initiat", "approv", "await"))
+
+
+def mentions_withdrawing(value: object) -> bool:
+    """Whether any text in a parsed value, keys included, speaks of a withdrawal."""
+    return any("withdr" in _plain(text) for text in texts_in(value))
+
+
+def has_lookalike_keys(node: dict[str, object]) -> bool:
+    """Whether a second spelling of `type` or `status` stands beside the real one."""
+    return any(key not in ("type", "status") and _plain(key) in ("type", "status") for key in node)
+
+
+def smells_of_approval(body: bytes) -> bool:
+    """Whether raw bytes, broken or oddly encoded, contain what an approval is made of."""
+    # Without its zero bytes UTF-16 and UTF-32 read like ASCII.
+    text = body.replace(b"\x00", b"").decode("utf-8", "replace").lower()
+    text = _plain(_ESCAPED.sub(lambda match: chr(int(match[1], 16)), text))
+    return any(word in text for word in ("trade", "withdr", "initiated", "approval"))
+
+
+def _may_ask(node: dict[str, object]) -> bool:
+    # By resemblance alone: an item has a `type` too ("Sniper Rifle"), and may well be `initiated`.
+    if not any(_resembles(text, _TAKING_OUT, WITHDRAW) for text in texts_in(node.get("type"))):
+        return False
+    status = node.get("status")
+    if not isinstance(status, str):
+        return True
+    return status == Status.INITIATED or (status not in STATUSES and sounds_like_asking(status))
+
+
+def _objects_in(value: object) -> Iterator[dict[str, object]]:
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            yield part
+            waiting.extend(part.values())
+        elif isinstance(part, list):
+            waiting.extend(part)
+
+
+def _resembles(text: str, stems: tuple[str, ...], word: str) -> bool:
+    plain = _plain(text[:_LONGEST_WORD])
+    return any(stem in plain for stem in stems) or SequenceMatcher(None, plain, word).ratio() >= _NEAR
+
+
+def _plain(text: str) -> str:
+    # Wide and accented letters become plain ones; blanks, marks and zero-width characters go.
+    return _NOT_LETTERS.sub("", unicodedata.normalize("NFKD", text).casefold())

@@ -1,0 +1,76 @@
+"""AssetPay's door: the one address without a log-in. Its signature is the key."""
+
+import logging
+from datetime import datetime
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+
+from withdrawals.actions.deliveries import Call, CallRejected, answer_status, receive_delivery
+from withdrawals.assetpay.callbacks import is_url_test
+
+log = logging.getLogger(__name__)
+
+
+@csrf_exempt  # AssetPay has no cookie; the signature is checked instead
+@login_not_required
+def receive(request: HttpRequest) -> HttpResponse:
+    """POST /callbacks/assetpay/: keep, understand, answer. Never a 500, and for an approval only ever 503."""
+    now = timezone.now()
+    try:
+        status = _receive(request, now)
+    except Exception:
+        # Ours to mend, AssetPay's to send again.
+        log.exception("callback could not be received")
+        status = 503
+    response = HttpResponse(status=status)
+    response.is_decided = True  # type: ignore[attr-defined] # read by withdrawals.middleware.callback_door
+    if status == 405:
+        response.headers["Allow"] = "POST"
+    return response
+
+
+def _receive(request: HttpRequest, now: datetime) -> int:
+    if request.method != "POST":
+        return 405
+    body = _read_body(request)
+    if body is None:
+        return 413
+    signature = request.headers.get("X-AssetPay-Signature")
+    if is_url_test(signature, body):
+        return 200
+    call = Call(
+        signature=signature or "",
+        body=body,
+        remote_address=client_address(request),
+        is_copy=request.headers.get("X-Callback-Copy") == "1",
+        request_id=str(getattr(request, "id", "")),
+    )
+    try:
+        return answer_status(receive_delivery(call, now=now))
+    except CallRejected as error:
+        return error.status
+
+
+def _read_body(request: HttpRequest) -> bytes | None:
+    """The raw bytes, or None where they are too many. Nothing may parse the request before."""
+    most: int = settings.CALLBACK_MAX_BYTES
+    if request.headers.get("Content-Length"):
+        return request.body if int(request.headers["Content-Length"]) <= most else None
+    # Sent in chunks: Django would read nothing, and every signature would fail.
+    if request.META.get("wsgi.input_terminated"):
+        body: bytes = request.META["wsgi.input"].read(most + 1)
+        return body if len(body) <= most else None
+    return b""
+
+
+def client_address(request: HttpRequest) -> str:
+    """Where the call came from, as far as our own proxies vouch for it."""
+    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    trusted: int = settings.TRUSTED_PROXY_COUNT
+    if trusted and len(hops) >= trusted:
+        return hops[-trusted][:64]
+    return str(request.META.get("REMOTE_ADDR", ""))[:64]
