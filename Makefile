@@ -1,0 +1,28 @@
+# The doors of this project. Each starts from a fresh clone and finds or installs what it needs.
+.DEFAULT_GOAL := help
+.PHONY: help run serve test check format soak
+
+help: ## show these lines
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+run: ## the live demo: desk, workers, clock and sandbox; Ctrl+C stops them all
+	@scripts/run.sh
+
+serve: ## the desk itself, from .env, plain HTTP on 127.0.0.1:$PORT
+	@scripts/serve.sh
+
+test: ## every fast test: on PostgreSQL where there is one, then on SQLite with the browser tests
+	@scripts/test.sh
+
+check: ## format, lint, types, imports, templates, migrations, settings for production, lock file
+	@scripts/check.sh
+
+format: ## write the code and the templates the way `make check` wants them
+	@scripts/setup.sh dev
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+	@find templates -name '*.html' -exec .venv/bin/djade {} +
+
+soak: ## the long random runs; N=500 sets how many
+	@scripts/setup.sh dev
+	@SOAK_RUNS="$(N)" .venv/bin/pytest -m soak

@@ -1,0 +1,32 @@
+#!/bin/sh
+# `make test`: the fast tier on PostgreSQL without the browser, then all of it on SQLite.
+# Stops after a run that failed, so that the last line is always pytest's own and tells the truth.
+set -eu
+cd "$(dirname "$0")/.."
+
+scripts/setup.sh dev
+export PATH="$PWD/.venv/bin:$PATH"
+# The caller's may be in use.
+unset DATABASE_URL
+
+if [ -z "${CHROMIUM:-}" ] && ! command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null; then
+    echo "Installing Chromium ..." >&2
+    if ! { [ "$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq -y chromium; } >/dev/null 2>&1 &&
+        ! playwright install chromium >/dev/null 2>&1; then
+        echo "No Chromium for the browser tests, and none could be installed: install one, or name it in CHROMIUM." >&2
+        exit 1
+    fi
+fi
+
+set -- pytest -n auto -m "not browser and not soak"
+if [ -n "${TEST_POSTGRES_URL:-}" ]; then
+    DATABASE_URL=$TEST_POSTGRES_URL "$@"
+elif python tests/postgres.py --available; then
+    python tests/postgres.py "$@"
+elif [ "${REQUIRE_POSTGRES:-}" = 1 ]; then
+    echo "REQUIRE_POSTGRES=1, but no PostgreSQL: set TEST_POSTGRES_URL or install the package postgresql." >&2
+    exit 1
+else
+    echo "PostgreSQL left out: neither TEST_POSTGRES_URL nor PostgreSQL's own programs are here."
+fi
+exec pytest -n auto

@@ -1,0 +1,103 @@
+// Times on the page, by the server's clock. The browser's own clock may be wrong by any amount; only its steady
+// counter is used. The page displays, the server decides: at zero the row is asked for again.
+
+const root = document.documentElement;
+const RESYNC_AFTER_MS = 5_000;
+const ASK_AGAIN_AFTER_MS = 2_000;
+const SPOKEN_SECONDS = [300, 60];
+
+let offset = serverMs(root.dataset.serverNow) - pageAnsweredAt();
+let lastTick = performance.now();
+let lastWall = Date.now();
+let syncing = false;
+const askedAt = new Map();
+
+function serverMs(iso) {
+  return Date.parse(iso);
+}
+
+// The server read its clock before the first byte came.
+function pageAnsweredAt() {
+  const [page] = performance.getEntriesByType('navigation');
+  return page?.responseStart || performance.now();
+}
+
+function now() {
+  return performance.now() + offset;
+}
+
+async function resync() {
+  if (syncing || !root.dataset.nowUrl) return;
+  syncing = true;
+  try {
+    const sent = performance.now();
+    const answer = await fetch(root.dataset.nowUrl, { cache: 'no-store', redirect: 'error' });
+    const back = performance.now();
+    const told = serverMs(await answer.text());
+    if (answer.ok && Number.isFinite(told)) offset = told - (sent + back) / 2;
+  } catch {
+    // Offline or logged out: the old offset still counts steadily.
+  } finally {
+    syncing = false;
+  }
+  tick();
+}
+
+function left(seconds) {
+  const two = (number) => String(number).padStart(2, '0');
+  const hours = Math.floor(seconds / 3600);
+  const minutes = Math.floor(seconds / 60) % 60;
+  return hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${two(minutes)}:${two(seconds % 60)}`;
+}
+
+function relative(ms) {
+  const seconds = Math.floor(Math.abs(now() - ms) / 1000);
+  if (seconds < 1) return 'now';
+  const [unit, length] = [['d', 86400], ['h', 3600], ['min', 60], ['s', 1]].find(([, size]) => seconds >= size);
+  const words = `${Math.floor(seconds / length)} ${unit}`;
+  return ms > now() ? `in ${words}` : `${words} ago`;
+}
+
+function count(time) {
+  const seconds = Math.ceil((serverMs(time.dataset.cancellableFrom) - now()) / 1000);
+  if (seconds > 0) {
+    write(time, `in ${left(seconds)}`);
+    if (SPOKEN_SECONDS.includes(seconds)) speak(`${time.dataset.name}: ${seconds / 60} min until it can be cancelled`);
+    return;
+  }
+  write(time, 'now');
+  const row = time.closest('[data-item-id]');
+  if (!row || performance.now() - (askedAt.get(row.id) ?? -ASK_AGAIN_AFTER_MS) < ASK_AGAIN_AFTER_MS) return;
+  if (!askedAt.has(row.id)) speak(`${time.dataset.name} can be cancelled now`);
+  askedAt.set(row.id, performance.now());
+  window.htmx?.trigger(row, 'desk:refresh');
+}
+
+function speak(text) {
+  const voice = document.getElementById('spoken');
+  if (voice) voice.textContent = text;
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function tick() {
+  document.querySelectorAll('time[data-cancellable-from]').forEach(count);
+  document.querySelectorAll('time[data-relative]').forEach((time) => write(time, relative(Date.parse(time.dateTime))));
+}
+
+setInterval(() => {
+  const steady = performance.now() - lastTick;
+  const wall = Date.now() - lastWall;
+  lastTick = performance.now();
+  lastWall = Date.now();
+  // A machine that slept has a gap between ticks, or a wall clock that ran ahead of the steady one.
+  if (steady > RESYNC_AFTER_MS || Math.abs(wall - steady) > RESYNC_AFTER_MS) resync();
+  else tick();
+}, 500);
+window.addEventListener('focus', resync);
+window.addEventListener('pageshow', (event) => { if (event.persisted) resync(); });
+document.addEventListener('visibilitychange', () => { if (!document.hidden) resync(); });
+document.addEventListener('htmx:afterSwap', tick);
+tick();

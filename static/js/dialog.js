@@ -1,0 +1,44 @@
+// A dialog that HTMX brought is shown as a modal one; when it goes, the focus returns to where the person was.
+
+const slot = document.getElementById('dialog-slot');
+let opener = null;
+
+function open(dialog) {
+  if (!dialog.open) {
+    opener = document.activeElement;
+    dialog.showModal();
+  } else if (!dialog.matches(':modal')) {
+    // Rendered open for browsers without JavaScript.
+    dialog.close();
+    dialog.showModal();
+  }
+  dialog.querySelector('[autofocus], [aria-invalid="true"]')?.focus();
+  dialog.addEventListener('close', () => { if (dialog.isConnected) dialog.remove(); giveFocusBack(); }, { once: true });
+}
+
+function giveFocusBack() {
+  if (slot.querySelector('dialog')) return;
+  const row = opener?.closest?.('tr')?.id;
+  const target = (opener?.id && document.getElementById(opener.id)) || (opener?.isConnected ? opener : null);
+  const usable = target && !target.disabled ? target : null;
+  const near = row && document.getElementById(row)?.querySelector('button:not(:disabled), a[href]');
+  (usable || near || document.getElementById('main'))?.focus();
+}
+
+document.addEventListener('htmx:afterSwap', (event) => {
+  if (event.target !== slot && event.detail.target !== slot) return;
+  const dialog = slot.querySelector('dialog');
+  if (dialog) open(dialog);
+});
+// The answer to a form empties the slot; the row that it brought is in place by then.
+document.addEventListener('htmx:oobAfterSwap', (event) => {
+  if (event.detail.target === slot && !slot.querySelector('dialog')) setTimeout(giveFocusBack);
+});
+document.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-close-dialog]');
+  if (!button) return;
+  if (button.dataset.closeDialog) location.assign(button.dataset.closeDialog);
+  else button.closest('dialog').close();
+});
+const rendered = slot.querySelector('dialog[open]');
+if (rendered) open(rendered);

@@ -1,0 +1,40 @@
+// Short news at the edge of the page. What went wrong stays until it is dismissed.
+
+const STAY_MS = 8_000;
+const toasts = document.getElementById('toasts');
+
+function settle(toast) {
+  if (toast.dataset.settled) return;
+  toast.dataset.settled = 'yes';
+  if (toast.dataset.tone === 'error') return;
+  const leave = () => { if (!toast.matches(':hover, :focus-within')) toast.remove(); else setTimeout(leave, STAY_MS); };
+  setTimeout(leave, STAY_MS);
+}
+
+function say(text) {
+  const toast = document.createElement('div');
+  toast.className = 'toast';
+  toast.dataset.tone = 'error';
+  const words = document.createElement('p');
+  words.textContent = text;
+  const close = document.createElement('button');
+  close.type = 'button';
+  close.className = 'linklike';
+  close.dataset.closeToast = '';
+  close.textContent = 'Dismiss';
+  toast.append(words, close);
+  toasts.append(toast);
+  settle(toast);
+}
+
+document.addEventListener('click', (event) => event.target.closest('[data-close-toast]')?.closest('.toast').remove());
+document.addEventListener('htmx:responseError', (event) => {
+  const { status } = event.detail.xhr;
+  if (status === 401) return; // on its way to log-in
+  if (status === 403) say('Your role may not do this, or the page is too old. Load the page again; nothing was changed.');
+  else if (status === 404) say('This is not there any more. Load the page again.');
+  else say(`The desk answered with a fault (${status}). Load the page again to see what stands.`);
+});
+document.addEventListener('htmx:sendError', () => say('The desk did not answer. Look at your connection; then load the page again to see what stands.'));
+new MutationObserver(() => toasts.querySelectorAll('.toast').forEach(settle)).observe(toasts, { childList: true });
+toasts.querySelectorAll('.toast').forEach(settle);

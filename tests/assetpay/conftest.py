@@ -1,0 +1,24 @@
+"""What the wire tests look at besides the answer."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import stamina
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_between_attempts():
+    with stamina.set_testing(True, attempts=3, cap=True):
+        yield
+
+
+@pytest.fixture
+def thread_names() -> Callable[[], list[str]]:
+    return lambda: sorted(type(thread).__name__ for thread in threading.enumerate())
+
+
+@pytest.fixture
+def open_descriptors() -> Callable[[], int]:
+    return lambda: len(list(Path("/proc/self/fd").iterdir()))

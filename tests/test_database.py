@@ -1,0 +1,57 @@
+"""The database of the tests is as a migration leaves it, before and after a test that empties it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+
+from withdrawals.actions.audit import Origin
+from withdrawals.actions.people import create_person
+from withdrawals.models import AuditEntry, AuditHead, Role, SendBudget, Source, User
+from withdrawals.models.audit_triggers import missing_triggers
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.parametrize("turn", ["first", "second"])
+@pytest.mark.django_db(transaction=True)
+def test_every_transactional_test_finds_the_first_rows_and_the_triggers(turn: str) -> None:
+    assert AuditHead.objects.get(pk=1).number == 0
+    assert SendBudget.objects.filter(pk=1).exists()
+    assert set(Group.objects.values_list("name", flat=True)) == {role.value for role in Role}
+    assert missing_triggers(connection) == []
+    assert not User.objects.exists()
+
+    create_person(
+        email="a@example.com",
+        role=Role.AGENT,
+        password=None,
+        origin=Origin(Source.COMMAND, name="test"),
+        now=timezone.now(),
+    )
+
+    assert AuditEntry.objects.count() == 1
+    with pytest.raises(DatabaseError), transaction.atomic():
+        AuditEntry.objects.all().delete()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_process_of_its_own_meets_the_test_in_the_database(database_url: str) -> None:
+    User.objects.create_user("b@example.com")
+    ask = (
+        "import django; django.setup(); from withdrawals.models import User; "
+        "print(User.objects.get().email); User.objects.create_user('c@example.com')"
+    )
+
+    environment = os.environ | {"DATABASE_URL": database_url, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    asked = subprocess.run(
+        [sys.executable, "-c", ask], env=environment, cwd=PROJECT, check=True, capture_output=True, text=True
+    )
+
+    assert asked.stdout.strip() == "b@example.com"
+    assert User.objects.filter(email="c@example.com").exists()

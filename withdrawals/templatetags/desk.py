@@ -1,0 +1,216 @@
+"""Formatting only: money, times, words and tones. Whatever comes from AssetPay stays text."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+
+from babel.numbers import format_currency
+from django import template
+from django.conf import settings
+from django.template import Context
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from withdrawals.models import ROLE_PERMISSIONS, AuditEntry, Status
+from withdrawals.models.money import CENT
+
+register = template.Library()
+
+STATUS_WORDS = {
+    Status.INITIATED: "Waiting for approval",
+    Status.PENDING: "Waiting for the seller",
+    Status.ACTIVE: "Offered to the customer",
+    Status.HOLD: "In Steam's hold",
+    Status.FAILED: "Failed",
+    Status.DECLINED: "Declined by the customer",
+    Status.CANCELED: "Canceled at AssetPay",
+    Status.COMPLETED: "Delivered",
+    Status.REVERTED: "Undone",
+}
+ACTION_WORDS = {
+    "cancellation.accepted": "AssetPay accepted the cancel",
+    "cancellation.answered_late": "A late answer came",
+    "cancellation.confirmed": "The item came back undone",
+    "cancellation.overtaken": "The item was delivered after all",
+    "cancellation.refused": "AssetPay refused the cancel",
+    "cancellation.requested": "Cancel asked for",
+    "cancellation.sending": "AssetPay is being asked",
+    "cancellation.uncertain": "Outcome of the cancel unknown",
+    "cancellation.withdrawn": "Cancel taken back",
+    "item.appeared": "Item appeared",
+    "item.changed": "Item changed",
+    "person.created": "Person added",
+    "refund.changed": "Refund changed",
+    "refund.confirmed": "Refund confirmed",
+    "refund.opened": "Refund opened",
+    "trade.appeared": "Trade appeared",
+    "trade.changed": "Trade changed",
+}
+# How each state looks: good, bad, warn, busy, or quiet where nobody needs to act.
+TONES = {
+    "requested": "busy",
+    "scheduled": "busy",
+    "sending": "busy",
+    "accepted": "busy",
+    "uncertain": "warn",
+    "refused": "bad",
+    "confirmed": "good",
+    "overtaken": "note",
+    "due": "warn",
+    "in_review": "note",
+    "applied": "good",
+    "approval": "note",
+    "quarantined": "bad",
+    "failed": "bad",
+    "completed": "good",
+    "active": "note",
+    "hold": "note",
+}
+MASK = "•••"
+# The token of a trade link, however JSON or a web address spells its equals sign.
+TOKEN = re.compile(r"(token(?:=|%3D|\\u003d))[^\"'&\\\s<>]+", re.IGNORECASE)
+SECOND_BY_UNIT = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+@register.filter
+def usd(amount: Decimal | None) -> str:
+    """`amount` in dollars and cents; smaller parts only where there are any."""
+    if amount is None:
+        return "–"
+    cents = amount.quantize(CENT, rounding=ROUND_HALF_UP)
+    if cents == amount:
+        return str(format_currency(cents, "USD", locale="en_US"))
+    return str(format_currency(amount, "USD", "¤#,##0.00##", locale="en_US", currency_digits=False))
+
+
+@register.filter
+def usd_or_zero(amount: Decimal | None) -> str:
+    """A sum in dollars; the sum of nothing is zero."""
+    return usd(amount or Decimal(0))
+
+
+@register.filter
+def iso(moment: datetime | None) -> str:
+    """ISO 8601 in UTC, for machines."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds") if moment else ""
+
+
+@register.filter
+def utc(moment: datetime | None) -> str:
+    """The full time with its zone, for people."""
+    return f"{moment.astimezone(UTC):%d %b %Y %H:%M:%S} UTC" if moment else "–"
+
+
+def relative(moment: datetime, now: datetime) -> str:
+    """How long ago or how far ahead, in one unit. `static/js/times.js` says the same in the browser."""
+    seconds = int(abs((now - moment).total_seconds()))
+    if seconds < 1:
+        return "now"
+    unit, length = next(pair for pair in SECOND_BY_UNIT if seconds >= pair[1])
+    words = f"{seconds // length} {unit}"
+    return f"in {words}" if moment > now else f"{words} ago"
+
+
+@register.filter
+def until(moment: datetime, now: datetime) -> str:
+    """How far ahead `moment` is."""
+    return relative(moment, now)
+
+
+@register.simple_tag(takes_context=True)
+def when(context: Context, moment: datetime | None) -> SafeString | str:
+    """A relative time with the absolute one behind it; the page keeps it current."""
+    if moment is None:
+        return "–"
+    return format_html(
+        '<time datetime="{}" title="{}" data-relative>{}</time>',
+        iso(moment),
+        utc(moment),
+        relative(moment, context["desk"].now),
+    )
+
+
+@register.simple_tag
+def stamp(moment: datetime | None) -> SafeString | str:
+    """The absolute time, on its own."""
+    return format_html('<time datetime="{}">{}</time>', iso(moment), utc(moment)) if moment else "–"
+
+
+@register.filter
+def status_words(status: str) -> str:
+    """A status of AssetPay in our words; one that nobody documented as it came."""
+    return STATUS_WORDS.get(status, f"unknown: {status}")  # type: ignore[call-overload, no-any-return] # a member equals its text
+
+
+@register.filter
+def action_words(action: str) -> str:
+    """An audit verb in words; an unknown one as it is."""
+    return ACTION_WORDS.get(action, action)
+
+
+@register.filter
+def tone(state: str) -> str:
+    """The look of a chip."""
+    return TONES.get(state, "quiet")
+
+
+@register.filter
+def mask_token(text: str | None) -> str:
+    """`text` without the token of a Steam trade link."""
+    return TOKEN.sub(rf"\g<1>{MASK}", text or "")
+
+
+@register.filter
+def picture(icon_url: str | None) -> str:
+    """The address of an item's picture, if it lies where pictures may come from; else empty."""
+    url = icon_url or ""
+    return url if url.startswith(f"{settings.ITEM_PICTURE_HOST}/") else ""
+
+
+@register.filter
+def who_may(codename: object) -> str:
+    """The roles that grant a permission, in words; empty for what is no permission."""
+    roles = [f"{role.value}s" for role, codenames in ROLE_PERMISSIONS.items() if str(codename) in codenames]
+    return " and ".join([", ".join(roles[:-1]), roles[-1]] if len(roles) > 1 else roles)
+
+
+@register.filter
+def moves(entry: AuditEntry) -> Iterator[tuple[str, str, str]]:
+    """What an audit entry says changed: name, before, after."""
+    before: Mapping[str, object] = entry.before
+    after: Mapping[str, object] = entry.after
+    for name in [*after, *(name for name in before if name not in after)]:
+        yield name.replace("_", " "), _plain(before.get(name)), _plain(after.get(name))
+
+
+def _plain(value: object) -> str:
+    return "" if value is None or value == "" else mask_token(str(value))
+
+
+@register.filter
+def bucket(moment: datetime, now: datetime) -> str:
+    """The calendar day in UTC as people say it."""
+    day: date = moment.astimezone(UTC).date()
+    today = now.astimezone(UTC).date()
+    if day == today:
+        return "Today"
+    return "Yesterday" if day == today - timedelta(days=1) else "Older"
+
+
+@register.filter
+def cause_kind(cause: str) -> str:
+    """What made an entry happen: delivery, read or attempt."""
+    return cause.partition(":")[0]
+
+
+@register.filter
+def cause_key(cause: str) -> str:
+    """Our own key of it."""
+    return cause.partition(":")[2]
+
+
+@register.filter
+def body_text(body: bytes | memoryview | None) -> str:
+    """Bytes as text; what is not UTF-8 is shown as U+FFFD."""
+    return bytes(body or b"").decode("utf-8", errors="replace")

@@ -1,0 +1,64 @@
+"""Who may see or do what, and how a view speaks of the person behind a request."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, cast
+
+import structlog
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.http import url_has_allowed_host_and_scheme
+from django_htmx.middleware import HtmxDetails
+
+from withdrawals.actions.audit import Origin
+from withdrawals.models import Source, User
+
+
+class DeskRequest(HttpRequest):
+    """A request of somebody who is logged in, as the middleware leaves it."""
+
+    user: User  # type: ignore[assignment] # LoginRequiredMiddleware lets nobody else in
+    htmx: HtmxDetails
+
+
+class SeeOther(HttpResponseRedirect):
+    """303: what follows a form is read, not sent again."""
+
+    status_code = 303
+
+
+def needs[**P](
+    codename: str,
+) -> Callable[
+    [Callable[Concatenate[DeskRequest, P], HttpResponse]], Callable[Concatenate[HttpRequest, P], HttpResponse]
+]:
+    """Let in whoever's role grants `codename`; everybody else gets the 403 page, which names the roles that can."""
+
+    def decorate(
+        view: Callable[Concatenate[DeskRequest, P], HttpResponse],
+    ) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+        @wraps(view)
+        def checked(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            of_person = cast(DeskRequest, request)
+            if not of_person.user.may(codename):
+                raise PermissionDenied(codename)
+            return view(of_person, *args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+def screen_origin(request: DeskRequest) -> Origin:
+    """How the audit log names what this request does; the request id is the one that the logs carry."""
+    request_id = structlog.contextvars.get_contextvars().get("request_id", "")
+    return Origin(Source.SCREEN, actor=request.user, request_id=str(request_id))
+
+
+def safe_next(request: HttpRequest, default: str) -> str:
+    """Where to go after a form: the page that it named, if it is one of ours, else `default`."""
+    target = request.POST.get("next", "") or request.GET.get("next", "")
+    is_ours = target.startswith("/") and url_has_allowed_host_and_scheme(
+        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return target if is_ours else default

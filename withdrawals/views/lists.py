@@ -1,0 +1,45 @@
+"""What every filtered list does: read the query string, page by key, and say what is wrong with an address."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+
+from withdrawals.filters import SearchedSet
+from withdrawals.views.access import DeskRequest
+from withdrawals.views.paging import BadCursor, Page, keyset_page
+
+
+def render_list(
+    request: DeskRequest,
+    template: str,
+    filters: SearchedSet,
+    *,
+    by: str,
+    newest_first: bool = True,
+    problem: str = "",
+    to_row: Callable[[Any], Any] | None = None,
+    **context: Any,
+) -> HttpResponse:
+    """One page of a filtered list. A filter that cannot be read shows no rows, and the reason, with status 400."""
+    if not filters.form.is_valid():
+        # Rows that nobody asked for would be taken for the answer.
+        page: Page[Any] = Page([], "", is_first=True)
+        problem = "This filter cannot be read, so nothing is shown. Mend it, or clear it."
+    else:
+        cursor = filters.form.cleaned_data["cursor"]
+        try:
+            page = keyset_page(filters.qs, by=by, newest_first=newest_first, cursor=cursor)
+        except BadCursor as error:
+            problem = f"{error} This is its beginning."
+            page = keyset_page(filters.qs, by=by, newest_first=newest_first, cursor="")
+    shown = {
+        "page": page,
+        "rows": [to_row(row) for row in page.rows] if to_row else page.rows,
+        "filters": filters,
+        "q": filters.form.data.get("q", ""),
+        "is_id": filters.is_found_by_id,
+        "problem": problem,
+    }
+    return render(request, template, shown | context, status=400 if problem else 200)

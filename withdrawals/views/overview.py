@@ -1,0 +1,46 @@
+"""What needs a human now."""
+
+from django.db.models import Count, Max, Min, Sum
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from withdrawals.models import AuditEntry, Cancellation, CancellationState, Delivery, Refund, RefundState
+from withdrawals.views.access import DeskRequest, needs
+from withdrawals.views.worklist import TAB_BY_NAME
+
+LATEST = 12
+
+
+@require_safe
+@needs("see_desk")
+def overview(request: DeskRequest) -> HttpResponse:
+    """GET /: figures, each leading to exactly the list that it counts, and what happened last."""
+    now = timezone.now()
+    refunds = {
+        state: Refund.objects.filter(state=state).aggregate(
+            count=Count("pk"), total=Sum("amount"), oldest=Min("opened_at")
+        )
+        for state in (RefundState.DUE, RefundState.IN_REVIEW)
+    }
+    context = {
+        "cancellable": TAB_BY_NAME["can"].holds(now).count(),
+        "soon": TAB_BY_NAME["soon"].holds(now).count(),
+        "in_progress": TAB_BY_NAME["open"].holds(now).count(),
+        "uncertain": Cancellation.objects.filter(state=CancellationState.UNCERTAIN).count(),
+        "due": refunds[RefundState.DUE],
+        "in_review": refunds[RefundState.IN_REVIEW],
+        "troubled": Delivery.objects.needing_a_person().count(),
+        "last_callback_at": Delivery.objects.aggregate(last=Max("last_received_at"))["last"],
+        "latest": AuditEntry.objects.select_related("item", "trade").order_by("-number")[:LATEST],
+    }
+    return render(request, "overview.html", context)
+
+
+@require_safe
+@needs("see_desk")
+def server_now(request: DeskRequest) -> HttpResponse:
+    """GET /now/: the server's clock, for a page that slept."""
+    now = timezone.now()
+    return HttpResponse(now.isoformat(), content_type="text/plain")
