@@ -4,6 +4,7 @@ Every value comes from an environment variable, or from the file that ``ENV_FILE
 A value that cannot work raises ``ImproperlyConfigured`` with one line that names it, before anything starts.
 """
 
+import logging
 import os
 import sqlite3
 from decimal import Decimal, InvalidOperation
@@ -293,6 +294,12 @@ if DEMO and not DEBUG:
 
 # --- Logs -------------------------------------------------------------------------------------------------
 
+
+def is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Wake-ups come and go every few seconds; only their failures are news. `db_worker` sets its level itself."""
+    return record.levelno >= logging.WARNING or not record.name.startswith(("django.tasks", "django_tasks_db"))
+
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -308,12 +315,15 @@ LOGGING = {
             ],
         },
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines"}},
+    "filters": {"no_wake_ups": {"()": "django.utils.log.CallbackFilter", "callback": is_worth_a_line}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "lines", "filters": ["no_wake_ups"]},
+    },
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
         "withdrawals": {"level": "INFO"},
-        "django.tasks": {"level": "WARNING"},
-        "django_tasks_db": {"level": "WARNING"},
+        # Instead of Django's own handler, which would print every line twice with DEBUG.
+        "django": {"handlers": [], "level": "WARNING", "propagate": True},
         # httpx logs whole addresses at INFO.
         "httpx": {"level": "WARNING"},
         "httpcore": {"level": "WARNING"},

@@ -18,7 +18,7 @@ if [ -z "${CHROMIUM:-}" ] && ! command -v chromium chromium-browser google-chrom
     fi
 fi
 
-set -- pytest -n auto -m "not browser and not soak"
+set -- pytest -n auto -m "(main_job or not browser) and not soak" --ignore tests/assetpay --ignore tests/sandbox
 if [ -n "${TEST_POSTGRES_URL:-}" ]; then
     DATABASE_URL=$TEST_POSTGRES_URL "$@"
 elif python tests/postgres.py --available; then

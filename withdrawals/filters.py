@@ -150,9 +150,7 @@ class DeliveryFilter(SearchedSet):
 
     def with_id(self, queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
         """By the delivery's own id, or the id of what it speaks of."""
-        return queryset.filter(
-            Q(delivery_id=text) | Q(subject_id=text) | Q(trade__in=Trade.objects.search(text))
-        )
+        return queryset.filter(Q(delivery_id=text) | Q(subject_id=text) | Q(trade__in=Trade.objects.search(text)))
 
     def with_text(self, queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
         """By the tail of an id."""
@@ -202,5 +200,3 @@ class AuditFilter(SearchedSet):
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time.min, tzinfo=UTC)
-
-

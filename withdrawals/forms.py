@@ -24,12 +24,10 @@ class CancelForm(forms.Form):
     note = forms.CharField(
         max_length=2_000, required=False, widget=forms.Textarea(attrs={"rows": 2}), help_text="Staff only."
     )
-    number = forms.IntegerField(
-        min_value=1, max_value=GREATEST_NUMBER, required=False, widget=forms.HiddenInput
-    )
+    number = forms.IntegerField(min_value=1, max_value=GREATEST_NUMBER, required=False, widget=forms.HiddenInput)
 
     def clean(self) -> dict[str, Any] | None:
-        """"Other" says nothing by itself, so it needs a note."""
+        """ "Other" says nothing by itself, so it needs a note."""
         cleaned = super().clean()
         if self.cleaned_data.get("reason") == OTHER and not self.cleaned_data.get("note"):
             self.add_error("note", "“Other” needs a note: what is the reason?")

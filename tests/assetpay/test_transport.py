@@ -340,12 +340,12 @@ def test_only_a_plain_address_is_taken_for_a_host(base_url):
 
 
 HOSTILE_IDS = [
-    "../../v1/wallets", "..%2f..%2fv1", "%2e%2e", "...", "a/b", "a//b", "/a", "a/", "//evil.test/", "a\\b", "?x=1", "#x",
-    "a?b#c", "a;b", "a:b@c", "a%00b", "a\x00b", "a\nb", "a\r\nHost: evil.test", "a b", " ", "\t", "+", "%", "%%", "%zz",
-    "%25", "&", "=", "a,b", "'", '"', "<x>", "{x}", "|", "^", "`", "~", "*", "(", "!", "$", "@", "[::1]", "é", "🔫",
-    "\u202e", "\u200b", "\ufeff", "日本", ".hidden", "..a", "a..", "https://evil.test/", "x" * 128, "é" * 128, "0", "null",
-    "items/1/cancel", "1/cancel?x=",
-]  # fmt: skip
+    *("../../v1/wallets", "..%2f..%2fv1", "%2e%2e", "...", ".hidden", "..a", "a..", "a/b", "a//b", "/a", "a/", "a\\b"),
+    *("//evil.test/", "https://evil.test/", "a:b@c", "[::1]", "items/1/cancel", "1/cancel?x=", "?x=1", "#x", "a?b#c"),
+    *("a;b", "a,b", "a b", "a%00b", "a\x00b", "a\nb", "a\r\nHost: evil.test", " ", "\t", "%", "%%", "%zz", "%25"),
+    *("+", "&", "=", "'", '"', "<x>", "{x}", "|", "^", "`", "~", "*", "(", "!", "$", "@", "0", "null"),
+    *("é", "🔫", "日本", "\u202e", "\u200b", "\ufeff", "x" * 128, "é" * 128),
+]
 
 
 def test_no_id_leaves_its_place_in_the_path():

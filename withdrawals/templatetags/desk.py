@@ -67,6 +67,7 @@ TONES = {
     "active": "note",
     "hold": "note",
 }
+NOTHING = "\N{EN DASH}"
 MASK = "•••"
 # The token of a trade link, however JSON or a web address spells its equals sign.
 TOKEN = re.compile(r"(token(?:=|%3D|\\u003d))[^\"'&\\\s<>]+", re.IGNORECASE)
@@ -77,7 +78,7 @@ SECOND_BY_UNIT = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 def usd(amount: Decimal | None) -> str:
     """`amount` in dollars and cents; smaller parts only where there are any."""
     if amount is None:
-        return "–"
+        return NOTHING
     cents = amount.quantize(CENT, rounding=ROUND_HALF_UP)
     if cents == amount:
         return str(format_currency(cents, "USD", locale="en_US"))
@@ -99,7 +100,7 @@ def iso(moment: datetime | None) -> str:
 @register.filter
 def utc(moment: datetime | None) -> str:
     """The full time with its zone, for people."""
-    return f"{moment.astimezone(UTC):%d %b %Y %H:%M:%S} UTC" if moment else "–"
+    return f"{moment.astimezone(UTC):%d %b %Y %H:%M:%S} UTC" if moment else NOTHING
 
 
 def relative(moment: datetime, now: datetime) -> str:
@@ -122,7 +123,7 @@ def until(moment: datetime, now: datetime) -> str:
 def when(context: Context, moment: datetime | None) -> SafeString | str:
     """A relative time with the absolute one behind it; the page keeps it current."""
     if moment is None:
-        return "–"
+        return NOTHING
     return format_html(
         '<time datetime="{}" title="{}" data-relative>{}</time>',
         iso(moment),
@@ -134,7 +135,7 @@ def when(context: Context, moment: datetime | None) -> SafeString | str:
 @register.simple_tag
 def stamp(moment: datetime | None) -> SafeString | str:
     """The absolute time, on its own."""
-    return format_html('<time datetime="{}">{}</time>', iso(moment), utc(moment)) if moment else "–"
+    return format_html('<time datetime="{}">{}</time>', iso(moment), utc(moment)) if moment else NOTHING
 
 
 @register.filter

@@ -17,7 +17,7 @@ from withdrawals.models import Source, User
 class DeskRequest(HttpRequest):
     """A request of somebody who is logged in, as the middleware leaves it."""
 
-    user: User  # type: ignore[assignment] # LoginRequiredMiddleware lets nobody else in
+    user: User  # LoginRequiredMiddleware lets nobody else in
     htmx: HtmxDetails
 
 

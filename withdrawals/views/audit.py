@@ -14,8 +14,6 @@ from withdrawals.views.lists import render_list
 @needs("see_audit")
 def audit_list(request: DeskRequest) -> HttpResponse:
     """GET /audit/: newest first, by text, action, person, door and days."""
-    entries = AuditEntry.objects.select_related("actor", "trade", "item").defer(
-        "trade__document", "item__document"
-    )
+    entries = AuditEntry.objects.select_related("actor", "trade", "item").defer("trade__document", "item__document")
     filters = AuditFilter(request.GET, queryset=entries, actions=sorted(ACTION_WORDS.items()))
     return render_list(request, "audit.html", filters, by="number")

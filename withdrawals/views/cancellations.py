@@ -28,9 +28,7 @@ def cancellation_undo(request: DeskRequest, pk: int) -> HttpResponse:
     """POST /cancellations/<pk>/undo/: take it back, or 409 where it has already left."""
     now = timezone.now()
     try:
-        cancellation = undo_cancellation(
-            cancellation_id=pk, actor=request.user, origin=screen_origin(request), now=now
-        )
+        cancellation = undo_cancellation(cancellation_id=pk, actor=request.user, origin=screen_origin(request), now=now)
     except UndoRefused as refused:
         item_id = Cancellation.objects.values_list("item_id", flat=True).get(pk=pk)
         return answer_with_row(request, item_id, refusal=str(refused))

@@ -21,7 +21,7 @@ def item_list(request: DeskRequest) -> HttpResponse:
     """GET /items/: one tab of the worklist, or whatever `q` finds; an id finds its rows wherever they stand."""
     now = timezone.now()
     form = SearchForm(request.GET)
-    problem = "" if form.is_valid() else "That search cannot be read: " + " ".join(form.errors.get("q", []))
+    problem = "" if form.is_valid() else "That search cannot be read. Shorten it, or clear it."
     text = form.cleaned_data.get("q", "").strip()
     tab = TAB_BY_NAME.get(request.GET.get("tab") or "can")
     if tab is None:
@@ -60,7 +60,7 @@ def item_row_now(request: DeskRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs("cancel_item")
 def item_cancel(request: DeskRequest, pk: int) -> HttpResponse:
-    """/items/<pk>/cancel/: ask why, then ask AssetPay. 409 where a rule or a colleague was first, 422 for a bad form."""
+    """/items/<pk>/cancel/: ask why, then ask AssetPay. 409 where a rule or a colleague was first, 422 for bad input."""
     now = timezone.now()
     item = get_object_or_404(for_rows(Item.objects.all()), pk=pk)
     row = item_row(item, person=request.user, now=now)

@@ -80,7 +80,7 @@ def refund_list(request: DeskRequest) -> HttpResponse:
         problem=problem,
         to_row=lambda refund: refund_row(refund, person=request.user),
         state=state,
-        tabs=[(each, figures.get(each, {}).get("count", 0)) for each in RefundState],
+        tabs=[(each, figures[each]["count"] if each in figures else 0) for each in RefundState],
         due=figures.get(RefundState.DUE),
         in_review=figures.get(RefundState.IN_REVIEW),
     )
@@ -98,9 +98,7 @@ def refund_confirm(request: DeskRequest, pk: int) -> HttpResponse:
     if not form.is_valid():
         return _dialog(request, refund, form, status=422)
     try:
-        confirm_refund(
-            refund_id=pk, **form.cleaned_data, actor=request.user, origin=screen_origin(request), now=now
-        )
+        confirm_refund(refund_id=pk, **form.cleaned_data, actor=request.user, origin=screen_origin(request), now=now)
     except RefundRefused as refused:
         return _answer(request, pk, refusal=str(refused))
     messages.success(request, f"Refund confirmed: {refund.item}, reference {form.cleaned_data['reference']}.")

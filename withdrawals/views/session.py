@@ -12,7 +12,10 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 def login_for_htmx(get_response: GetResponse) -> GetResponse:
-    """Send the whole page to log-in, where HTMX would swap the log-in page into a cell. Stands outside log-in checks."""
+    """Send the whole page to log-in, where HTMX would swap the log-in page into a cell.
+
+    Stands outside LoginRequiredMiddleware, whose redirect it replaces.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)

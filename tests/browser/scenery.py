@@ -1,0 +1,184 @@
+"""A desk in the middle of its day, made through the real actions: for pictures, and for a look at every screen."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.test import override_settings
+from django.utils import timezone
+
+from tests.desk import ask, deliver, item_of, news
+from tests.factories import PASSWORD, RejectedCallFactory
+from tests.wire import item_document, stamp
+from withdrawals.actions.audit import Origin
+from withdrawals.actions.cancellations import undo_cancellation
+from withdrawals.actions.refunds import confirm_refund
+from withdrawals.actions.sending import claim_next, record_answer
+from withdrawals.assetpay.errors import OutcomeUnknown, Refused
+from withdrawals.gateway import CancelAnswer
+from withdrawals.models import Item, Refund, Role, Source, User
+
+CAST = (
+    ("AK-47 | Redline (Field-Tested)", "24.90"),
+    ("AWP | Asiimov (Battle-Scarred)", "96.40"),
+    ("★ Karambit | Doppler (Factory New)", "1184.00"),
+    ("M4A1-S | Printstream (Minimal Wear)", "148.75"),
+    ("Glock-18 | Fade (Factory New)", "412.10"),
+    ("Desert Eagle | Blaze (Factory New)", "386.00"),
+    ("USP-S | Kill Confirmed (Field-Tested)", "41.35"),
+    ("Sticker | Crown (Foil)", "18.06"),
+    ("MAC-10 | Neon Rider (Minimal Wear)", "6.85"),
+    ("P250 | See Ya Later (Factory New)", "3.12"),
+)
+
+
+@dataclass(frozen=True)
+class Scenery:
+    """Who is there, and where to look."""
+
+    agent: str
+    supervisor: str
+    trade: int
+    delivery: int
+
+    def screens(self) -> dict[str, str]:
+        """The path of each screen worth a look, by name."""
+        return {
+            "overview": "/",
+            "items": "/items/",
+            "items-soon": "/items/?tab=soon",
+            "items-open": "/items/?tab=open",
+            "items-empty": "/items/?q=nothing-like-it",
+            "dialog-cancel": "/items/",
+            "trades": "/trades/",
+            "trade": f"/trades/{self.trade}/",
+            "document": f"/trades/{self.trade}/document/",
+            "cancellations": "/cancellations/",
+            "refunds": "/refunds/",
+            "refunds-in-review": "/refunds/?state=in_review",
+            "refunds-confirmed": "/refunds/?state=confirmed",
+            "dialog-refund": "/refunds/",
+            "deliveries": "/deliveries/",
+            "delivery": f"/deliveries/{self.delivery}/",
+            "audit": "/audit/",
+            "second-factor": "/accounts/2fa/",
+            "password": "/accounts/password/change/",
+            "not-found": "/nowhere/",
+        }
+
+
+def make_scenery() -> Scenery:
+    """Trades in every state, cancellations in most, refunds, odd callbacks and three people."""
+    now = timezone.now()
+    agent = _person("mira@desk.example", Role.AGENT)
+    supervisor = _person("jonas@desk.example", Role.SUPERVISOR)
+    for number, (name, price) in enumerate(CAST):
+        _call(now - timedelta(minutes=95 - 9 * number), f"{number:02}", [(name, price)], "pending")
+    _call(now - timedelta(hours=3), "many", list(CAST[:4]), "pending", ended={"0": "completed", "1": "active"})
+    ended = {"ffa": "reverted", "ffb": "reverted", "ffc": "declined", "ffd": "completed"}
+    for tail, status in ended.items():
+        opened = now - timedelta(hours=5)
+        _call(opened, tail, [CAST[int(tail, 16) % 10]], "pending")
+        item = _item(tail)
+        if tail != "ffd":
+            _answered(ask(item, actor=agent, now=opened + timedelta(minutes=40)).item, opened + timedelta(minutes=41))
+        end = now - timedelta(minutes=30 + len(tail))
+        _call(opened, tail, [CAST[int(tail, 16) % 10]], status, reported=end, price="23.50")
+    _asked_in_every_way(agent, now)
+    _confirmed(supervisor, now)
+    deliver(b'{"trade":{"id":"66f0', now=now - timedelta(minutes=12))
+    RejectedCallFactory(received_at=now - timedelta(minutes=50))
+    odd = deliver(
+        news(_id("odd"), status="teleporting", items=[item_document(f"{_id('odd')}0", status="teleporting")],
+             createdAt=stamp(now - timedelta(hours=2)), updatedAt=stamp(now - timedelta(hours=1)), gizmo=1),
+        now=now - timedelta(minutes=58),
+    )
+    return Scenery(agent.email, supervisor.email, item_of(_id("many"), f"{_id('many')}0").trade_id, odd.pk)
+
+
+def _person(email: str, role: Role) -> User:
+    from tests.desk import person  # noqa: PLC0415 # made with the password that the log-in form is given
+
+    who = person(role, email)
+    who.set_password(PASSWORD)
+    who.save(update_fields=["password"])
+    return who
+
+
+def _id(tail: str) -> str:
+    return f"66f0a1b2c3d4e5f6a7{tail:0>6}"
+
+
+def _item(tail: str) -> Item:
+    return item_of(_id(tail), f"{_id(tail)}0")
+
+
+def _call(
+    opened: datetime,
+    tail: str,
+    cast: list[tuple[str, str]],
+    status: str,
+    *,
+    reported: datetime | None = None,
+    price: str = "",
+    ended: dict[str, str] | None = None,
+) -> None:
+    moment = reported or opened
+    items: list[dict[str, Any]] = [
+        item_document(
+            f"{_id(tail)}{place}",
+            marketHashName=name,
+            status=(ended or {}).get(str(place), status),
+            offer={"price": Decimal(price or cost)},
+        )
+        for place, (name, cost) in enumerate(cast)
+    ]
+    body = news(
+        _id(tail),
+        status=status,
+        items=items,
+        totalPrice=sum(Decimal(cost) for _, cost in cast),
+        externalId=f"order-{tail}",
+        externalClientUserId=f"player-{tail}",
+        autoCancelAt=stamp(opened + timedelta(hours=12)),
+        clientSteamID=f"765611980{sum(map(ord, tail)):08}",
+        createdAt=stamp(opened),
+        updatedAt=stamp(moment),
+    )
+    deliver(body, now=moment)
+
+
+def _answered(item: Item, now: datetime, answer: CancelAnswer | Exception | None = None) -> None:
+    claim = claim_next(now=now)
+    assert claim is not None
+    assert claim.cancellation.item == item
+    request_id = str(claim.attempt.request_id)
+    record_answer(claim, answer or CancelAnswer(item.trade.assetpay_id, item.assetpay_id, None, request_id), now=now + timedelta(seconds=1))
+
+
+def _asked_in_every_way(agent: User, now: datetime) -> None:
+    moment = now - timedelta(minutes=2)
+    refused = Refused("TRADE_NOT_CANCELLABLE", 28, "Trade cannot be cancelled", "req-7f21", 409)
+    lost = OutcomeUnknown(reason="no answer within 10 s", http_status=None, request_id="", lost_answer=False)
+    for tail, answer in (("00", None), ("01", refused), ("02", lost)):
+        item = ask(_item(tail), actor=agent, now=moment).item
+        _answered(item, moment + timedelta(seconds=10), answer)
+    origin = Origin(Source.SCREEN, actor=agent)
+    with override_settings(UNDO_SECONDS=5):
+        taken = ask(_item("03"), actor=agent, now=moment)
+    undo_cancellation(cancellation_id=taken.pk, actor=agent, origin=origin, now=moment + timedelta(seconds=3))
+    with override_settings(UNDO_SECONDS=120):
+        ask(_item("04"), actor=agent, now=now)
+
+
+def _confirmed(supervisor: User, now: datetime) -> None:
+    refund = Refund.objects.select_related("item").get(item=_item("ffb"))
+    confirm_refund(
+        refund_id=refund.pk,
+        seen=refund.fingerprint(),
+        reference="payout-2026-11-0481",
+        actor=supervisor,
+        origin=Origin(Source.SCREEN, actor=supervisor),
+        now=now - timedelta(minutes=5),
+    )
