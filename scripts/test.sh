@@ -1,5 +1,5 @@
 #!/bin/sh
-# `make test`: the fast tier on PostgreSQL without the browser, then all of it on SQLite.
+# `make test`: what touches the database on PostgreSQL, then everything on SQLite.
 # Stops after a run that failed, so that the last line is always pytest's own and tells the truth.
 set -eu
 cd "$(dirname "$0")/.."
@@ -9,7 +9,11 @@ export PATH="$PWD/.venv/bin:$PATH"
 # The caller's may be in use.
 unset DATABASE_URL
 
-if [ -z "${CHROMIUM:-}" ] && ! command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null; then
+chromium=${CHROMIUM:-}
+for name in chromium chromium-browser google-chrome google-chrome-stable; do
+    chromium=${chromium:-$(command -v $name || true)}
+done
+if [ -z "$chromium" ]; then
     echo "Installing Chromium ..." >&2
     if ! { [ "$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq -y chromium; } >/dev/null 2>&1 &&
         ! playwright install chromium >/dev/null 2>&1; then

@@ -98,9 +98,7 @@ class ItemFactory(factory.django.DjangoModelFactory[Item]):
     market_hash_name = "AK-47 | Redline (Field-Tested)"
     document = "{}"
     opened_at = factory.SelfAttribute("trade.opened_at")
-    is_cs2_withdrawal = factory.LazyAttribute(
-        lambda item: item.trade.type == WITHDRAW and item.trade.game == Game.CS2
-    )
+    is_cs2_withdrawal = factory.LazyAttribute(lambda item: item.trade.type == WITHDRAW and item.trade.game == Game.CS2)
 
 
 class DeliveryFactory(factory.django.DjangoModelFactory[Delivery]):
@@ -143,9 +141,7 @@ class CancellationFactory(factory.django.DjangoModelFactory[Cancellation]):
     lease_until = factory.LazyAttribute(
         lambda request: request.requested_at if request.state == CancellationState.SENDING else None
     )
-    ended_at = factory.LazyAttribute(
-        lambda request: request.requested_at if request.state in CLOSED_STATES else None
-    )
+    ended_at = factory.LazyAttribute(lambda request: request.requested_at if request.state in CLOSED_STATES else None)
 
 
 class RefundFactory(factory.django.DjangoModelFactory[Refund]):
@@ -163,9 +159,7 @@ class RefundFactory(factory.django.DjangoModelFactory[Refund]):
     evidence_sha256 = factory.SelfAttribute("evidence_delivery.body_sha256")
     opened_at = factory.LazyFunction(lambda: ago(minutes=1))
     changed_at = factory.SelfAttribute("opened_at")
-    net = factory.LazyAttribute(
-        lambda refund: refund.amount if refund.state == RefundState.CONFIRMED else Decimal(0)
-    )
+    net = factory.LazyAttribute(lambda refund: refund.amount if refund.state == RefundState.CONFIRMED else Decimal(0))
     confirmed_by = factory.Maybe("is_confirmed", factory.SubFactory(UserFactory), None)
     confirmed_at = factory.Maybe("is_confirmed", factory.SelfAttribute("opened_at"), None)
     reference = factory.Maybe("is_confirmed", "payout-1", "")

@@ -90,8 +90,14 @@ def make_scenery() -> Scenery:
     deliver(b'{"trade":{"id":"66f0', now=now - timedelta(minutes=12))
     RejectedCallFactory(received_at=now - timedelta(minutes=50))
     odd = deliver(
-        news(_id("odd"), status="teleporting", items=[item_document(f"{_id('odd')}0", status="teleporting")],
-             createdAt=stamp(now - timedelta(hours=2)), updatedAt=stamp(now - timedelta(hours=1)), gizmo=1),
+        news(
+            _id("odd"),
+            status="teleporting",
+            items=[item_document(f"{_id('odd')}0", status="teleporting")],
+            createdAt=stamp(now - timedelta(hours=2)),
+            updatedAt=stamp(now - timedelta(hours=1)),
+            gizmo=1,
+        ),
         now=now - timedelta(minutes=58),
     )
     return Scenery(agent.email, supervisor.email, item_of(_id("many"), f"{_id('many')}0").trade_id, odd.pk)
@@ -154,7 +160,11 @@ def _answered(item: Item, now: datetime, answer: CancelAnswer | Exception | None
     assert claim is not None
     assert claim.cancellation.item == item
     request_id = str(claim.attempt.request_id)
-    record_answer(claim, answer or CancelAnswer(item.trade.assetpay_id, item.assetpay_id, None, request_id), now=now + timedelta(seconds=1))
+    record_answer(
+        claim,
+        answer or CancelAnswer(item.trade.assetpay_id, item.assetpay_id, None, request_id),
+        now=now + timedelta(seconds=1),
+    )
 
 
 def _asked_in_every_way(agent: User, now: datetime) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 from django.utils import timezone
 
 from withdrawals.actions.audit import Origin
@@ -28,19 +29,21 @@ class Command(BaseCommand):
         now = timezone.now()
         password = None if sys.stdin is None or sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n") or None
         role = Role(options["role"])
-        if options["dry_run"]:
-            self.stdout.write(f"Would make {options['email']} as {role.value}.")
-            return
         try:
-            person = create_person(
-                email=options["email"],
-                role=role,
-                password=password,
-                origin=Origin(Source.COMMAND, name="create_agent"),
-                now=now,
-            )
+            with transaction.atomic():
+                person = create_person(
+                    email=options["email"],
+                    role=role,
+                    password=password,
+                    origin=Origin(Source.COMMAND, name="create_agent"),
+                    now=now,
+                )
+                transaction.set_rollback(options["dry_run"])
         except PersonRefused as error:
             raise CommandError(str(error)) from error
+        if options["dry_run"]:
+            self.stdout.write(f"Would make {person.email} as {role.value}.")
+            return
         self.stdout.write(f"{person.email} can work as {role.value}.")
         if password is None:
             origins = settings.CSRF_TRUSTED_ORIGINS or ["http://127.0.0.1:8000"]

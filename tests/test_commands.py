@@ -1,0 +1,141 @@
+"""The operator's doors: what each command does, and how it refuses."""
+
+import io
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from pytest_django import Settings
+
+from tests.desk import see
+from tests.stories.conftest import Stage
+from tests.stories.conftest import stage as stage  # the fixture
+from tests.wire import trade_snapshot
+from withdrawals.models import AuditEntry, Role, Trade, User
+
+
+def told(name: str, *arguments: str, **options: Any) -> str:
+    out = io.StringIO()
+    call_command(name, *arguments, stdout=out, **options)
+    return out.getvalue()
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def type_(text: str) -> None:
+        monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+    return type_
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("role", Role.values)
+def test_create_agent_makes_a_person_who_can_log_in(role: str, typed: Any) -> None:
+    typed("withdraw-skins-1\n")
+
+    told("create_agent", "Somebody@Desk.example", "--role", role)
+
+    person = User.objects.get(email="somebody@desk.example")
+    assert [group.name for group in person.groups.all()] == [role]
+    assert person.may("see_desk")
+    assert Client().login(email="somebody@desk.example", password="withdraw-skins-1")
+    assert AuditEntry.objects.get().action == "person.created"
+
+
+@pytest.mark.django_db
+def test_without_a_password_a_link_opens_the_account_once(typed: Any) -> None:
+    typed("")
+    link = told("create_agent", "somebody@desk.example", "--role", "agent").split()[-1]
+    path = "/" + link.split("/", 3)[3]
+    client = Client()
+
+    form = client.get(path, follow=True)
+    new = "a-password-of-my-own"
+    done = client.post(form.request["PATH_INFO"], {"password1": new, "password2": new}, follow=True)
+
+    assert done.status_code == 200
+    assert Client().login(email="somebody@desk.example", password=new)
+    again = Client().get(path, follow=True)
+    assert b"password1" not in again.content
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("email", "password", "problem"),
+    [
+        ("nobody", "withdraw-skins-1", "valid e-?mail"),
+        ("a@desk.example", "short", "at least 10"),
+        ("taken@desk.example", "withdraw-skins-1", "already has an account"),
+    ],
+)
+def test_create_agent_refuses_in_one_line(email: str, password: str, problem: str, typed: Any) -> None:
+    User.objects.create_user("Taken@desk.example")
+    typed(password)
+
+    with pytest.raises(CommandError, match=problem):
+        told("create_agent", email, "--role", "agent")
+
+    assert User.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_create_agent_dry_run_makes_nobody(typed: Any) -> None:
+    typed("withdraw-skins-1")
+    told("create_agent", "a@desk.example", "--role", "agent", "--dry-run")
+
+    assert not User.objects.exists()
+
+
+@pytest.mark.django_db
+def test_the_demos_people_are_made_once_and_only_in_the_demo(settings: Settings) -> None:
+    with pytest.raises(CommandError, match="DEMO"):
+        told("load_demo")
+    settings.DEMO = True
+
+    told("load_demo")
+    shown = told("load_demo")
+
+    assert User.objects.count() == len(Role)
+    assert "agent@demo.example" in shown
+
+
+@pytest.mark.django_db
+def test_verify_audit_says_how_many_entries_hold() -> None:
+    see(trade_snapshot())
+
+    assert told("verify_audit").startswith("2 entries verified")
+
+
+def test_import_trades_brings_in_what_assetpay_knows(stage: Stage) -> None:
+    first = stage.control.make_trade(external_id="order-1", announce=False)
+    second = stage.control.make_trade(announce=False)
+
+    shown = told("import_trades", "order-1", second["id"], "nobody-knows-this")
+
+    assert "3 of 3 asked for, 2 found." in shown
+    assert set(Trade.objects.values_list("assetpay_id", flat=True)) == {first["id"], second["id"]}
+
+
+def test_import_trades_says_what_is_wrong_with_an_id(stage: Stage) -> None:
+    with pytest.raises(CommandError, match="comma"):
+        told("import_trades", "a,b")
+
+
+def test_reconcile_reads_back_what_no_callback_told(stage: Stage) -> None:
+    item = stage.withdrawal()
+    stage.control.change_item(item.trade.assetpay_id, item.assetpay_id, status="completed", announce=False)
+
+    shown = told("reconcile", "--once")
+
+    item.refresh_from_db()
+    assert (shown, item.status) == ("1 trades changed.\n", "completed")
+    assert told("reconcile", "--once") == "0 trades changed.\n"
+
+
+@pytest.mark.django_db
+def test_reconcile_that_cannot_reach_assetpay_says_so(settings: Settings) -> None:
+    see(trade_snapshot())
+
+    with pytest.raises(CommandError, match="Connect"):
+        told("reconcile", "--once")

@@ -1,0 +1,79 @@
+"""A setting that cannot work stops the start with one line that names it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+GOOD = {
+    "ENV_FILE": os.devnull,
+    "DJANGO_SETTINGS_MODULE": "assetpay_admin.settings",
+    "DEBUG": "false",
+    "SECRET_KEY": "s" * 50,
+    "MFA_SEED_KEY": "m" * 50,
+    "ALLOWED_HOSTS": "desk.example",
+    "ASSETPAY_BASE_URL": "https://api.assetpay.gg",
+    "ASSETPAY_MERCHANT_ID": "merchant",
+    "ASSETPAY_API_KEY": "ap_key",
+    "ASSETPAY_API_SECRETS": "a-secret-of-enough-bytes",
+    "DATABASE_URL": "sqlite:///:memory:",
+}
+
+
+def start(**changed: str | None) -> subprocess.CompletedProcess[str]:
+    """Start the desk's command line with good settings but for those."""
+    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
+    environment = kept | {name: value for name, value in (GOOD | changed).items() if value is not None}
+    command = [sys.executable, "manage.py", "check"]
+    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_good_settings_start() -> None:
+    started = start()
+
+    assert (started.returncode, started.stdout.strip()) == (0, "System check identified no issues (0 silenced).")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEBUG", "maybe"),
+        ("SECRET_KEY", None),
+        ("SECRET_KEY", "short"),
+        ("MFA_SEED_KEY", None),
+        ("ALLOWED_HOSTS", None),
+        ("CSRF_TRUSTED_ORIGINS", "desk.example"),
+        ("DATABASE_URL", "mysql://localhost/x"),
+        ("ASSETPAY_BASE_URL", None),
+        ("ASSETPAY_BASE_URL", "https://api.assetpay.io"),
+        ("ASSETPAY_BASE_URL", "http://127.0.0.1:8001"),
+        ("ASSETPAY_MERCHANT_ID", None),
+        ("ASSETPAY_API_SECRETS", None),
+        ("ASSETPAY_API_SECRETS", "fifteen-bytes--"),
+        ("ASSETPAY_API_SECRETS", "a-secret-of-enough-bytes,"),
+        ("ASSETPAY_CANCELS_PER_MINUTE", "0"),
+        ("ASSETPAY_CANCELS_PER_MINUTE", "ten"),
+        ("ASSETPAY_TIMEOUT_SECONDS", "-1"),
+        ("CALLBACK_TOLERANCE_SECONDS", "0"),
+        ("CANCEL_WINDOW_SECONDS", "60"),
+        ("UNDO_SECONDS", "-1"),
+        ("REFUND_APPROVAL_LIMIT", "a lot"),
+        ("REFUND_APPROVAL_LIMIT", "NaN"),
+        ("TRUSTED_PROXY_COUNT", "many"),
+        ("RECONCILE_SECONDS", "1"),
+        ("DEMO", "true"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_named_in_one_line(name: str, value: str | None) -> None:
+    started = start(**{name: value})
+
+    assert started.returncode == 1
+    assert started.stderr.count("\n") == 1, started.stderr
+    assert f"Setting {name}:" in started.stderr
+
+
+def test_a_secret_is_never_repeated_in_the_complaint() -> None:
+    assert "fifteen-bytes--" not in start(ASSETPAY_API_SECRETS="fifteen-bytes--").stderr
