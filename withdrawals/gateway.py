@@ -8,7 +8,8 @@ from uuid import UUID
 
 from django.conf import settings
 
-from withdrawals.assetpay.client import AssetPayClient, CancelAnswer
+from withdrawals.assetpay.cancels import CancelAnswer
+from withdrawals.assetpay.client import AssetPayClient
 from withdrawals.assetpay.signature import BadSignature, Malformed, parse_header, self_test, verify
 from withdrawals.assetpay.snapshots import TradeSnapshot
 from withdrawals.assetpay.tokens import mint_client_token

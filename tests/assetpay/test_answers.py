@@ -192,7 +192,7 @@ CANNED = {
     "no with empty key": (no(""), 400),
     "yes under 500": (yes(CANCELLED), 500),
     "yes under 404": (yes(CANCELLED), 404),
-    "yes with an error": (b'{"success": true, "data": {}, "error": {"key": "SERVER_ERROR"}}', 200),
+    "yes with an error": (yes(CANCELLED)[:-1] + b', "error": {"key": "SERVER_ERROR"}}', 200),
     "redirect": (b"", 302),
     "redirect with a yes": (yes(CANCELLED), 307),
     "redirect with a no": (no("FORBIDDEN", 1300), 308),

@@ -211,6 +211,29 @@ def test_no_mutant_of_an_approval_is_ever_news():
     assert called_news == []
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": {"trade": trade_document()}},
+        {"Trade": trade_document()},
+        {"withdrawals": [CRYPTO]},
+        {"trade": trade_document(type="Withdraw")},
+        {"trade": trade_document(type="withdrawal")},
+        {"trade": trade_document(type="with draw")},
+        {"withdrawal": CRYPTO | {"type": "withdraw"}},
+        {"withdrawal": CRYPTO | {"type": None}},
+        {"deposit": {"id": "c", "type": "crypto_withdraw", "status": "completed"}},
+        {"deposit": {"id": "c", "status": "awaiting_approval"}},
+        {"deposit": {"id": "c", "status": None}},
+        {"deposit": {"id": "c", "status": "completed", "of": {"type": "withdraw"}}},
+        {"deposit": {"id": "c", "status": "completed", "of": {"type": "withdraw", "status": ["initiated"]}}},
+    ],
+    ids=lambda value: "",
+)
+def test_a_withdrawal_in_unfamiliar_dress_is_not_news(body):
+    assert opened(body) is None
+
+
 def test_an_approval_with_additions_is_still_an_approval():
     plain = written({"trade": approval()})
     additions = [

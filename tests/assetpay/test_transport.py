@@ -253,6 +253,21 @@ def test_a_dripping_handshake_ends_in_time_and_unsent():
     assert lasted < 2
 
 
+def test_nothing_is_sent_once_the_deadline_has_passed(monkeypatch):
+    look_up = socket.getaddrinfo
+
+    def dawdle(*args: object, **options: object) -> object:
+        time.sleep(0.4)  # a slow name server; no timeout of ours reaches it
+        return look_up(*args, **options)
+
+    with replying(ACCEPTED) as server, client_for(server.url, timeout_seconds=0.1) as client:
+        monkeypatch.setattr(socket, "getaddrinfo", dawdle)
+        error = cancel(client)
+
+    assert type(error) is NotSent
+    assert b"".join(server.requests) == b""
+
+
 def test_deadlines_leave_no_threads_and_no_descriptors_behind(thread_names, open_descriptors):
     with replying(ACCEPTED) as server, client_for(server.url) as client:
         cancel(client)

@@ -1,6 +1,6 @@
 """Writing the audit log. The last write of a transaction, since it locks the head of the chain."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -37,8 +37,8 @@ class Fact:
     action: str
     trade: Trade | None = None
     item: Item | None = None
-    before: dict[str, Value] = field(default_factory=dict)
-    after: dict[str, Value] = field(default_factory=dict)
+    before: Mapping[str, Value] = field(default_factory=dict)
+    after: Mapping[str, Value] = field(default_factory=dict)
     reason: str = ""
 
 
@@ -63,8 +63,8 @@ def record(facts: Sequence[Fact], *, origin: Origin, now: datetime) -> None:
             action=fact.action,
             trade=fact.trade or (fact.item.trade if fact.item else None),
             item=fact.item,
-            before=fact.before,
-            after=fact.after,
+            before=dict(fact.before),
+            after=dict(fact.after),
             reason=fact.reason[:500],
             source=origin.source,
             cause=origin.cause,

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
-from withdrawals.actions.audit import Fact, Origin, record
+from withdrawals.actions.audit import Fact, Origin, Value, record
 from withdrawals.actions.sending import drain_cancellations
 from withdrawals.models import Cancellation, CancellationState, Item, User
 from withdrawals.models.cancellation import OPEN_STATES
@@ -65,7 +65,7 @@ def request_cancellation(
             _refuse_second(item)
             raise CancelRefused("Somebody else asked for this a moment ago.") from error
         drain_cancellations.using(run_after=send_from).enqueue()
-        after = {
+        after: dict[str, Value] = {
             "cancellation": str(CancellationState.REQUESTED),
             "number": cancellation.number,
             "note": note,

@@ -2,6 +2,7 @@
 
 import logging
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import DatabaseError, close_old_connections
 from django.tasks import Task, TaskResult, TaskResultStatus
@@ -15,9 +16,9 @@ GIVEN_UP_AFTER = timedelta(seconds=120)
 class Bell:
     """Rings one task. While no worker runs it stays with one waiting wake-up, so that none pile up."""
 
-    def __init__(self, wake_up: Task) -> None:
+    def __init__(self, wake_up: Task[[], Any]) -> None:
         self.wake_up = wake_up
-        self.last: TaskResult | None = None
+        self.last: TaskResult[[], Any] | None = None
 
     def ring(self, *, now: datetime) -> None:
         """Enqueue the wake-up where none of ours waits or runs. A database that is away is tried again next time."""

@@ -11,7 +11,7 @@ from django.tasks import task
 from django.utils import timezone
 
 from withdrawals import gateway
-from withdrawals.actions.audit import WORKER, Fact, Origin, record
+from withdrawals.actions.audit import WORKER, Fact, Origin, Value, record
 from withdrawals.actions.judgement import Judgement, judge_answer, judge_lost_worker
 from withdrawals.assetpay.errors import AssetPayError, OutcomeUnknown
 from withdrawals.gateway import CancelAnswer
@@ -97,7 +97,7 @@ def claim_next(*, now: datetime) -> Claim | None:
             return None
         claim = Claim(cancellation, attempt)
         before = {"cancellation": str(cancellation.state)}
-        after = {"cancellation": str(CancellationState.SENDING), "attempt": number}
+        after: dict[str, Value] = {"cancellation": str(CancellationState.SENDING), "attempt": number}
         fact = Fact("cancellation.sending", item=cancellation.item, before=before, after=after)
         record([fact], origin=claim.origin, now=now)
     cancellation.refresh_from_db(fields=["state", "claim", "was_resent", "may_resend"])

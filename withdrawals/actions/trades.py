@@ -107,7 +107,7 @@ def _project_items(items: dict[str, Item], trade: Trade, snapshot: TradeSnapshot
 
 def _keep(evidence: Evidence, trade: Trade) -> Evidence:
     """A read is kept where it changed something; a delivery is kept already."""
-    if evidence.read is not None and evidence.read.pk is None:
+    if evidence.read is not None and evidence.read._state.adding:
         evidence.read.trade = trade
         evidence.read.save(force_insert=True)
     return evidence

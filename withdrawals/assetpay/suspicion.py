@@ -58,8 +58,8 @@ def has_lookalike_keys(node: dict[str, object]) -> bool:
 
 def smells_of_approval(body: bytes) -> bool:
     """Whether raw bytes, broken or oddly encoded, contain what an approval is made of."""
-    # Without its zero bytes UTF-16 and UTF-32 read like ASCII.
-    text = body.replace(b"\x00", b"").decode("utf-8", "replace").lower()
+    text = body.decode("utf-8", "replace").lower()
+    # Zero bytes are no letters, so UTF-16 and UTF-32 read like ASCII once it is plain.
     text = _plain(_ESCAPED.sub(lambda match: chr(int(match[1], 16)), text))
     return any(word in text for word in ("trade", "withdr", "initiated", "approval"))
 

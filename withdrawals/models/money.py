@@ -17,13 +17,17 @@ def usd_units(amount: Decimal) -> int:
     return int((amount * UNITS_PER_USD).to_integral_value(rounding=ROUND_HALF_UP))
 
 
-class UsdField(models.BigIntegerField):  # type: ignore[type-arg] # django-stubs' parameters do not fit a Decimal face
+class UsdField(models.BigIntegerField):  # type: ignore[type-arg] # the stubs know integers only
     """USD as Decimal in Python, as whole units of 1/10,000 USD in the database.
 
     SQLite keeps a DecimalField as a binary float; integers add up exactly on both databases.
     """
 
     description = "USD, exact to 1/10,000"
+
+    # What the column takes and gives, for the type checker.
+    _pyi_private_set_type: Decimal  # type: ignore[assignment] # the base knows integers only
+    _pyi_private_get_type: Decimal  # type: ignore[assignment] # as above
 
     def from_db_value(self, value: int | Decimal | None, *_: object) -> Decimal | None:
         """The stored units as USD with four places."""

@@ -74,11 +74,11 @@ class User(AbstractUser):
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
-    objects: ClassVar[EmailUserManager] = EmailUserManager()  # type: ignore[assignment] # narrower than the parent's
+    objects: ClassVar[EmailUserManager] = EmailUserManager()
 
     class Meta:
         constraints = [models.UniqueConstraint(Lower("email"), name="one_person_per_email")]
-        permissions = PERMISSIONS
+        permissions = tuple(PERMISSIONS)
 
     def __str__(self) -> str:
         return self.email

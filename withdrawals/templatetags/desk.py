@@ -151,6 +151,12 @@ def action_words(action: str) -> str:
 
 
 @register.filter
+def spaced(name: str) -> str:
+    """A name of ours as people write it."""
+    return name.replace("_", " ")
+
+
+@register.filter
 def tone(state: str) -> str:
     """The look of a chip."""
     return TONES.get(state, "quiet")
@@ -182,7 +188,9 @@ def moves(entry: AuditEntry) -> Iterator[tuple[str, str, str]]:
     before: Mapping[str, object] = entry.before
     after: Mapping[str, object] = entry.after
     for name in [*after, *(name for name in before if name not in after)]:
-        yield name.replace("_", " "), _plain(before.get(name)), _plain(after.get(name))
+        if name == "reported_status" and after.get(name) == after.get("status"):
+            continue  # said once is enough
+        yield spaced(name), _plain(before.get(name)), _plain(after.get(name))
 
 
 def _plain(value: object) -> str:

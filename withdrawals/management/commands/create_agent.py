@@ -16,7 +16,7 @@ from withdrawals.models import Role, Source
 class Command(BaseCommand):
     """Makes a person of the desk."""
 
-    help = "Make an account. The password is read from stdin when something is piped in; else a one-time link is printed."
+    help = "Make an account. Without a password piped into stdin, a one-time link to set one is printed."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """E-mail and role."""
