@@ -288,9 +288,40 @@ except InvalidOperation as error:
     raise refuse("REFUND_APPROVAL_LIMIT", "must be an amount in USD, such as 100.00.") from error
 if not REFUND_APPROVAL_LIMIT.is_finite() or REFUND_APPROVAL_LIMIT < 0:
     raise refuse("REFUND_APPROVAL_LIMIT", "must be an amount in USD, such as 100.00.")
+# How many reads of trades (up to 100 trades each) may go to AssetPay in a minute: its limit is 100, 3000 once verified.
+READS_PER_MINUTE = whole_number("READS_PER_MINUTE", 60, least=1, most=3_000)
 DEMO = switch("DEMO", default=False)
 if DEMO and not DEBUG:
     raise refuse("DEMO", "is for `make run` only, with DEBUG.")
+
+# --- Notices to people, each off while empty ---------------------------------------------------------------
+
+SLACK_WEBHOOK_URL = env.str("SLACK_WEBHOOK_URL", default="")
+if SLACK_WEBHOOK_URL and not SLACK_WEBHOOK_URL.startswith("https://"):
+    raise refuse("SLACK_WEBHOOK_URL", "must start with https://.")
+EMAIL_URL = env.str("EMAIL_URL", default="")
+MAILERS: dict[str, dict[str, object]] = {"default": {"BACKEND": "django.core.mail.backends.console.EmailBackend"}}
+if EMAIL_URL:
+    try:
+        mail = env.email_url("EMAIL_URL")
+    except (KeyError, ValueError) as error:
+        raise refuse("EMAIL_URL", "must read like smtp+tls://name:password@mail.example.com:587.") from error
+    MAILERS["default"] = {
+        "BACKEND": mail["EMAIL_BACKEND"],
+        "OPTIONS": {
+            "host": mail["EMAIL_HOST"],
+            "port": mail["EMAIL_PORT"],
+            "username": mail["EMAIL_HOST_USER"],
+            "password": mail["EMAIL_HOST_PASSWORD"],
+            "use_tls": mail.get("EMAIL_USE_TLS", False),
+            "use_ssl": mail.get("EMAIL_USE_SSL", False),
+            "timeout": 10,
+        },
+    }
+ALARM_EMAILS = env.list("ALARM_EMAILS", default=[])
+if ALARM_EMAILS and not EMAIL_URL:
+    raise refuse("ALARM_EMAILS", "needs EMAIL_URL to send by.")
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="desk@localhost")
 
 # --- Logs -------------------------------------------------------------------------------------------------
 

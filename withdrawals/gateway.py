@@ -16,6 +16,7 @@ from withdrawals.assetpay.tokens import mint_client_token
 from withdrawals.models import Item, Route, Trade
 
 __all__ = [
+    "REFS_PER_READ",
     "CancelAnswer",
     "CannotAsk",
     "Fetched",
@@ -23,12 +24,15 @@ __all__ = [
     "Seal",
     "cancel_item",
     "check_signature",
+    "fetch_back",
     "fetch_trade",
     "fetch_trades",
     "self_test",
+    "trades_per_read",
 ]
 
 SOURCE_SELF = "self"
+REFS_PER_READ = 100
 
 
 class CannotAsk(Exception):
@@ -71,6 +75,8 @@ def cancel_item(item: Item, *, request_id: UUID, now: datetime) -> CancelAnswer:
     A customer's withdrawal takes that customer's token, the merchant's own takes the api-key (AssetPay's `source`).
     Raises CannotAsk, or what `withdrawals.assetpay.errors` lists.
     """
+    if {".", ".."} & {item.trade.assetpay_id, item.assetpay_id}:
+        raise CannotAsk("This id cannot stand in an address, so AssetPay cannot be asked for it.")
     with _client() as client:
         if item.trade.source == SOURCE_SELF:
             if not settings.ASSETPAY_API_KEY:
@@ -103,7 +109,7 @@ def fetch_trade(trade: Trade, *, now: datetime) -> Fetched | None:
     By the api-key first; without one, or where that route does not know the trade, as its customer (that address is
     on AssetPay's page of the item cancel, though not in its OpenAPI). Raises as `fetch_trades` does.
     """
-    if settings.ASSETPAY_API_KEY:
+    if settings.ASSETPAY_API_KEY and is_ref(trade.assetpay_id):
         found = fetch_trades([trade.assetpay_id])
         if found:
             return found[0]
@@ -114,6 +120,24 @@ def fetch_trade(trade: Trade, *, now: datetime) -> Fetched | None:
             trade_id=trade.assetpay_id, token_maker=lambda: _client_token(trade, now)
         )
     return None if snapshot is None else Fetched(snapshot, Route.CLIENT)
+
+
+def trades_per_read() -> int:
+    """How many trades one call reads back: a hundred by the api-key, one as a customer."""
+    return REFS_PER_READ if settings.ASSETPAY_API_KEY else 1
+
+
+def fetch_back(trades: Sequence[Trade], *, now: datetime) -> tuple[Fetched, ...]:
+    """Known trades as AssetPay describes them now, by the route that we have a key for; raises as `fetch_trades`."""
+    if settings.ASSETPAY_API_KEY:
+        return fetch_trades([trade.assetpay_id for trade in trades if is_ref(trade.assetpay_id)])
+    found = (fetch_trade(trade, now=now) for trade in trades if trade.source != SOURCE_SELF)
+    return tuple(fetched for fetched in found if fetched is not None)
+
+
+def is_ref(text: str) -> bool:
+    """Whether AssetPay's reading address can name this id: refs are joined by commas, and dots are steps in a path."""
+    return "," not in text and text not in {".", ".."}
 
 
 def check_signature(header: str, body: bytes, *, now: datetime) -> Seal:

@@ -18,10 +18,10 @@ function open(dialog) {
 
 function giveFocusBack() {
   if (slot.querySelector('dialog')) return;
-  const row = opener?.closest?.('tr')?.id;
+  const row = document.getElementById(opener?.closest?.('tr')?.id ?? '');
   const target = (opener?.id && document.getElementById(opener.id)) || (opener?.isConnected ? opener : null);
   const usable = target && !target.disabled ? target : null;
-  const near = row && document.getElementById(row)?.querySelector('button:not(:disabled), a[href]');
+  const near = row?.querySelector('button:not(:disabled)') ?? row?.querySelector('a[href]');
   (usable || near || document.getElementById('main'))?.focus();
 }
 

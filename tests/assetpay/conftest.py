@@ -15,8 +15,8 @@ def _no_waiting_between_attempts():
 
 
 @pytest.fixture
-def thread_names() -> Callable[[], list[str]]:
-    return lambda: sorted(type(thread).__name__ for thread in threading.enumerate())
+def timers() -> Callable[[], list[threading.Thread]]:
+    return lambda: [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
 
 
 @pytest.fixture

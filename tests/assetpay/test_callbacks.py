@@ -234,6 +234,14 @@ def test_a_withdrawal_in_unfamiliar_dress_is_not_news(body):
     assert opened(body) is None
 
 
+def test_a_crypto_payout_without_a_type_is_told_by_its_status():
+    without = {key: value for key, value in CRYPTO.items() if key != "type"}
+
+    assert open_callback(written({"withdrawal": without})).kind == Kind.CRYPTO_WITHDRAWAL_NEWS
+    asking = without | {"status": "awaiting_approval"}
+    assert open_callback(written({"withdrawal": asking})).kind == Kind.CRYPTO_APPROVAL
+
+
 def test_an_approval_with_additions_is_still_an_approval():
     plain = written({"trade": approval()})
     additions = [

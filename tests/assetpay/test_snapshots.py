@@ -345,7 +345,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(trade_document())), json_values), json_values)
 def test_any_json_is_either_read_or_not_understood(fields, value):
     for candidate in (value, BARE | fields, BARE | {"items": [{"id": "i"} | fields]}):

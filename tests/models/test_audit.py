@@ -59,7 +59,7 @@ def test_control_without_the_triggers_the_log_can_be_changed() -> None:
     assert changed == 1
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_postgresql_refuses_truncate_too() -> None:
     if connection.vendor != "postgresql":
         pytest.skip("SQLite has no TRUNCATE")

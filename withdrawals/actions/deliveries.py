@@ -2,14 +2,16 @@
 
 import hashlib
 import logging
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
 from withdrawals import gateway
 from withdrawals.actions import trades
-from withdrawals.actions.audit import ASSETPAY, Origin
+from withdrawals.actions.audit import ASSETPAY, Fact, Origin, record
+from withdrawals.actions.sightings import note_sightings
 from withdrawals.assetpay.callbacks import Callback, Kind, looks_like_approval, open_callback
 from withdrawals.assetpay.documents import NotUnderstood
 from withdrawals.models import Delivery, Evidence, RejectedCall, Source, Verdict
@@ -44,6 +46,15 @@ class CallRejected(Exception):
         self.status = status
 
 
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay did, or would do: the verdict, each change in words, and the problem where it has no effect."""
+
+    verdict: Verdict
+    changes: tuple[str, ...]
+    problem: str
+
+
 def receive_delivery(call: Call, *, now: datetime) -> Delivery:
     """Keep a well signed callback and apply it once; the delivery with its verdict, which decides the answer.
 
@@ -57,8 +68,34 @@ def receive_delivery(call: Call, *, now: datetime) -> Delivery:
     with transaction.atomic():
         delivery, is_applied = _keep(call, seal, now)
         if not is_applied:
-            _understand(delivery, call, now)
+            started = time.monotonic()
+            origin = Origin(Source.CALLBACK, name=ASSETPAY, request_id=call.request_id)
+            _understand(delivery, origin=origin, now=now)
+            delivery.took_ms = round(1_000 * (time.monotonic() - started))
+            delivery.save(update_fields=["took_ms"])
     return delivery
+
+
+def replay_delivery(*, delivery_id: int, origin: Origin, now: datetime, dry_run: bool) -> Replayed:
+    """Send a stored delivery through the corridor once more, as `origin`; dry, nothing stays written.
+
+    Repeatable: the merge makes no second effect of what is already there. Raises Delivery.DoesNotExist.
+    """
+    with transaction.atomic():
+        delivery = Delivery.objects.select_for_update(of=("self",)).get(pk=delivery_id)
+        before = delivery.verdict
+        _understand(delivery, origin=origin, now=now)
+        if dry_run:
+            transaction.set_rollback(True)
+        else:
+            fact = Fact(
+                "delivery.replayed",
+                trade=delivery.trade,
+                before={"verdict": before},
+                after={"verdict": str(delivery.verdict), "changes": len(delivery.changes)},
+            )
+            record([fact], origin=replace(origin, cause=f"delivery:{delivery.pk}"), now=now)
+    return Replayed(Verdict(delivery.verdict), tuple(delivery.changes), delivery.problem)
 
 
 def answer_status(delivery: Delivery) -> int:
@@ -131,13 +168,14 @@ def _locked(seal: gateway.Seal, call: Call) -> Delivery | None:
     return rows.filter(delivery_id=seal.delivery_id, body_sha256=call.sha256).first()
 
 
-def _understand(delivery: Delivery, call: Call, now: datetime) -> None:
+def _understand(delivery: Delivery, *, origin: Origin, now: datetime) -> None:
     try:
         with transaction.atomic():
-            callback = open_callback(call.body)
+            callback = open_callback(bytes(delivery.body))
             delivery.kind = callback.kind
             delivery.subject_id = callback.subject_id or ""
-            _apply(delivery, callback, call, now)
+            _apply(delivery, callback, origin, now)
+            note_sightings(callback.unknown, now=now)
     except NotUnderstood as error:
         delivery.verdict, delivery.problem = Verdict.QUARANTINED, str(error)[:500]
     except Exception as error:
@@ -148,13 +186,12 @@ def _understand(delivery: Delivery, call: Call, now: datetime) -> None:
     delivery.save(update_fields=["kind", "subject_id", "verdict", "problem", "changes", "trade", "applied_at"])
 
 
-def _apply(delivery: Delivery, callback: Callback, call: Call, now: datetime) -> None:
+def _apply(delivery: Delivery, callback: Callback, origin: Origin, now: datetime) -> None:
     if delivery.conflicts_with_id is not None:
         delivery.verdict, delivery.problem = Verdict.QUARANTINED, CONFLICT
         return
     delivery.problem = ""
     if callback.snapshot is not None and callback.kind in (Kind.WITHDRAWAL_NEWS, Kind.WITHDRAWAL_APPROVAL):
-        origin = Origin(Source.CALLBACK, name=ASSETPAY, request_id=call.request_id)
         mirrored = trades.mirror_trade(callback.snapshot, evidence=Evidence(delivery=delivery), origin=origin, now=now)
         delivery.trade, delivery.changes, delivery.applied_at = mirrored.trade, list(mirrored.changes), now
     if callback.is_approval:

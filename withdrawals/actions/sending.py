@@ -13,9 +13,11 @@ from django.utils import timezone
 from withdrawals import gateway
 from withdrawals.actions.audit import WORKER, Fact, Origin, Value, record
 from withdrawals.actions.judgement import Judgement, judge_answer, judge_lost_worker
+from withdrawals.actions.sightings import note_sightings
 from withdrawals.assetpay.errors import AssetPayError, OutcomeUnknown
 from withdrawals.gateway import CancelAnswer
 from withdrawals.models import Attempt, Cancellation, CancellationState, SendBudget, SendPermit, Source
+from withdrawals.models.answers import SENTENCES
 from withdrawals.models.cancellation import sending_lease
 from withdrawals.models.send_permit import WINDOW
 
@@ -179,6 +181,8 @@ def _conclude(
         after["cancellation"] = str(judgement.state)
     else:
         verb, before = "cancellation.answered_late", {}
+    if judgement.key and judgement.key not in SENTENCES:
+        note_sightings([f"error.key={judgement.key}"], now=now)
     fact = Fact(verb, item=cancellation.item, before=before, after=after, reason=judgement.reason)
     record([fact], origin=origin, now=now)
     return moved

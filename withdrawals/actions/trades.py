@@ -1,9 +1,12 @@
 """The mirror: what AssetPay says of a trade becomes rows here. Callback, read and replay come through one corridor."""
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import batched
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.tasks import task
 from django.utils import timezone
@@ -12,12 +15,13 @@ from withdrawals import gateway
 from withdrawals.actions import cancellations, refunds
 from withdrawals.actions.audit import CLOCK, Fact, Origin, record
 from withdrawals.actions.projection import facts_of, project_item, project_trade
+from withdrawals.actions.sightings import note_sightings
 from withdrawals.assetpay.errors import AssetPayError
 from withdrawals.assetpay.snapshots import TradeSnapshot
-from withdrawals.models import Evidence, Item, Read, Source, Trade
+from withdrawals.models import Evidence, Item, Read, ReadState, Source, Trade
 from withdrawals.models.trade import WITHDRAW
 
-REFS_PER_READ = 100
+log = logging.getLogger(__name__)
 
 
 class CheckFailed(Exception):
@@ -186,6 +190,7 @@ def mirror_fetched(fetched: gateway.Fetched, *, origin: Origin, now: datetime) -
         document=fetched.snapshot.document,
     )
     with transaction.atomic():
+        note_sightings(fetched.snapshot.unknown, now=now)
         mirrored = mirror_trade(fetched.snapshot, evidence=Evidence(read=read), origin=origin, now=now)
         if mirrored.trade is not None:
             Trade.objects.filter(pk=mirrored.trade.pk).update(checked_at=now)
@@ -194,26 +199,41 @@ def mirror_fetched(fetched: gateway.Fetched, *, origin: Origin, now: datetime) -
 
 @task
 def reconcile_trades() -> int:
-    """Read back every trade whose truth may still move; how many changed. Run twice, it reads twice."""
-    return reconcile(now=timezone.now())
+    """Read back trades whose truth may still move; how many changed. Run twice, it reads twice.
+
+    A failure is kept in the read state, where an alarm finds it, and tried again at the next ringing.
+    """
+    try:
+        return reconcile(now=timezone.now())
+    except (AssetPayError, gateway.CannotAsk) as error:
+        log.warning("reading back failed: %s", error)
+        return 0
 
 
 def reconcile(*, now: datetime) -> int:
-    """Read open trades in batches, and merge what is new; how many changed. A missing trade is merely missing.
+    """Read trades back, those read longest ago first, as many as this interval's share of the read limit allows.
 
-    One failing batch does not keep the next from being read; without an api-key nothing is read.
+    Returns how many changed. A missing trade is merely missing. Raises AssetPayError or CannotAsk after noting it.
     """
-    refs = list(Trade.objects.worth_reading().values_list("assetpay_id", flat=True))
-    origin = Origin(Source.READ, name=CLOCK)
-    return sum(bool(mirrored.changes) for mirrored in _read_back(refs, origin=origin, now=now))
+    calls = max(1, settings.READS_PER_MINUTE * settings.RECONCILE_SECONDS // 60)
+    wanted = list(Trade.objects.worth_reading()[: calls * gateway.trades_per_read()])
+    origin, changed = Origin(Source.READ, name=CLOCK), 0
+    try:
+        for batch in batched(wanted, gateway.trades_per_read()):
+            for fetched in gateway.fetch_back(batch, now=now):
+                changed += bool(mirror_fetched(fetched, origin=origin, now=now).changes)
+            Trade.objects.filter(pk__in=[trade.pk for trade in batch]).update(checked_at=now)
+    except (AssetPayError, gateway.CannotAsk) as error:
+        ReadState.objects.update_or_create(pk=1, defaults={"failed_at": now, "failure": str(error)[:300]})
+        raise
+    ReadState.objects.update_or_create(pk=1, defaults={"succeeded_at": now})
+    return changed
 
 
 def import_trades(refs: Sequence[str], *, origin: Origin, now: datetime) -> list[Mirrored]:
     """Bring in trades by AssetPay id or external id; those that AssetPay does not know are left out."""
-    return list(_read_back(refs, origin=origin, now=now))
-
-
-def _read_back(refs: Sequence[str], *, origin: Origin, now: datetime) -> Iterable[Mirrored]:
-    for start in range(0, len(refs), REFS_PER_READ):
-        for fetched in gateway.fetch_trades(refs[start : start + REFS_PER_READ]):
-            yield mirror_fetched(fetched, origin=origin, now=now)
+    return [
+        mirror_fetched(fetched, origin=origin, now=now)
+        for batch in batched(refs, gateway.REFS_PER_READ)
+        for fetched in gateway.fetch_trades(batch)
+    ]

@@ -140,11 +140,12 @@ def _open_trade(trade: dict[str, object], extras: tuple[str, ...]) -> Callback:
 
 
 def _open_crypto_withdrawal(withdrawal: dict[str, object], extras: tuple[str, ...]) -> Callback:
-    type_, status = _word(withdrawal, "type"), _word(withdrawal, "status")
-    if type_ != CRYPTO_WITHDRAW:
-        raise NotUnderstood("withdrawal of an unknown type")
+    status = _word(withdrawal, "status")
     if status not in CRYPTO_WITHDRAWAL_STATUSES and suspicion.sounds_like_asking(status):
         raise NotUnderstood("withdrawal resembles an approval")
+    # AssetPay's SDK tells these apart by status alone: a type may be missing, but not be another one.
+    if withdrawal.get("type", CRYPTO_WITHDRAW) != CRYPTO_WITHDRAW:
+        raise NotUnderstood("withdrawal of an unknown type")
     kind = Kind.CRYPTO_APPROVAL if status == AWAITING_APPROVAL else Kind.CRYPTO_WITHDRAWAL_NEWS
     unknown = note_unknown("withdrawal.status", CRYPTO_WITHDRAWAL_STATUSES, status)
     return Callback(kind, _id_of(withdrawal), None, bounded_notes([*unknown, *extras]))

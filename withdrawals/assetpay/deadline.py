@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Self, cast
 
 import httpx
 
+from withdrawals.assetpay.errors import NotSent
+
 if TYPE_CHECKING:
     import httpcore
 
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 class Deadline:
     """Ends the call made inside the `with` block after so many seconds; pass `trace` as httpx's extension of that name.
 
-    A name server that does not answer is beyond its reach: that wait ends by the resolver's own rules.
+    Raises NotSent when it cannot watch. A name server that does not answer is beyond its reach: that wait ends by the
+    resolver's own rules.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -30,7 +33,10 @@ class Deadline:
         self._passed = False
 
     def __enter__(self) -> Self:
-        self._timer.start()
+        try:
+            self._timer.start()
+        except RuntimeError:  # the process may start no more threads, and without a deadline nothing is sent
+            raise NotSent("no thread left to keep the deadline") from None
         return self
 
     def __exit__(
@@ -49,6 +55,7 @@ class Deadline:
         stream = cast("httpcore.NetworkStream", details["return_value"])
         with self._lock:
             if self._passed:
+                stream.close()
                 raise httpx.ConnectTimeout("connected after the deadline")
             # A second handle on the same connection: the first is taken over by TLS, and shutting down the wrapper
             # under a reading thread would switch the encryption off, not the wire.

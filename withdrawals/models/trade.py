@@ -16,14 +16,24 @@ class Game(models.TextChoices):
 
 
 WITHDRAW = "withdraw"
+# RefundState.DUE and IN_REVIEW, which stand in a module above this one.
+UNDECIDED_REFUNDS = ("due", "in_review")
 
 
 class TradeQuerySet(models.QuerySet["Trade"]):
     """Reads of trades."""
 
     def worth_reading(self) -> Self:
-        """Withdrawals whose truth may still move: the trade or one of its items has not ended."""
-        return self.filter(~models.Q(status__in=FINAL) | models.Q(items__status__in=OPEN)).distinct()
+        """Withdrawals whose truth may still move, or on whose truth somebody is about to act.
+
+        That is: the trade or an item has not ended, a cancellation is open, or a refund is not decided. The one read
+        longest ago comes first.
+        """
+        undecided = models.Q(items__cancellations__ended_at=None, items__cancellations__isnull=False) | models.Q(
+            items__refund__state__in=UNDECIDED_REFUNDS
+        )
+        worth = self.filter(~models.Q(status__in=FINAL) | models.Q(items__status__in=OPEN) | undecided)
+        return worth.distinct().order_by(models.F("checked_at").asc(nulls_first=True), "pk")
 
     def search(self, text: str) -> Self:
         """Trades that carry exactly this id (AssetPay's, the merchant's, Steam's or the customer's)."""

@@ -10,11 +10,14 @@ from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 from django.utils import timezone
 
+from withdrawals.actions.alarms import watch_callbacks
 from withdrawals.actions.clock import Bell
 from withdrawals.actions.sending import drain_cancellations
 from withdrawals.actions.trades import reconcile_trades
 
 SENDER_SECONDS = 2
+# An alarm must ring within a minute.
+WATCH_SECONDS = 20
 HOUR = 3_600
 
 
@@ -28,6 +31,7 @@ class Command(BaseCommand):
         scheduler = BlockingScheduler(timezone="UTC", job_defaults={"max_instances": 1, "coalesce": True})
         scheduler.add_job(ring, "interval", [Bell(drain_cancellations)], seconds=SENDER_SECONDS)
         scheduler.add_job(ring, "interval", [Bell(reconcile_trades)], seconds=settings.RECONCILE_SECONDS)
+        scheduler.add_job(ring, "interval", [Bell(watch_callbacks)], seconds=WATCH_SECONDS)
         scheduler.add_job(forget_finished_wake_ups, "interval", seconds=HOUR)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: scheduler.shutdown(wait=False))

@@ -7,9 +7,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from withdrawals.actions.audit import Origin
-from withdrawals.actions.trades import REFS_PER_READ, import_trades
+from withdrawals.actions.trades import import_trades
 from withdrawals.assetpay.errors import AssetPayError
-from withdrawals.gateway import CannotAsk
+from withdrawals.gateway import REFS_PER_READ, CannotAsk
 from withdrawals.models import Source
 
 

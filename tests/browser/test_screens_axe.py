@@ -1,0 +1,43 @@
+"""Every screen, as a screen reader and a strict browser see it."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+from pytest_django.live_server_helper import LiveServer
+
+from tests.browser.conftest import LogIn
+from tests.browser.scenery import Scenery
+
+LOOKS = {"wide and light": (1440, "light"), "wide and dark": (1440, "dark"), "phone": (390, "dark")}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_no_screen_shuts_anybody_out(
+    page: Page, scenery: Scenery, log_in: LogIn, live_server: LiveServer, complaints: list[str], look: str
+) -> None:
+    width, theme = LOOKS[look]
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=theme)  # type: ignore[arg-type] # one of Playwright's literals
+    page.goto(f"{live_server.url}/accounts/login/")
+    found = _violations(page, "login")
+    log_in(page, scenery.supervisor)
+
+    for name, path in scenery.screens().items():
+        page.goto(live_server.url + path)
+        if name.startswith("dialog"):
+            page.locator("button:enabled", has_text="Confirm refund" if "refund" in name else "Cancel item").first.click()
+            page.locator("dialog[open]").wait_for()
+        found += _violations(page, name)
+        overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        if overflow > 0:
+            found.append(f"{name}: {overflow} px wider than the screen")
+
+    assert found == [], "\n".join(found)
+
+
+def _violations(page: Page, name: str) -> list[str]:
+    return [
+        f"{name}: {violation['id']} at {node['target']}: {node['html'][:160]}"
+        for violation in Axe().run(page).response["violations"]
+        for node in violation["nodes"]
+    ]

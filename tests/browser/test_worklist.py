@@ -1,0 +1,221 @@
+"""The worklist under an agent's hands."""
+
+from datetime import timedelta
+
+from django.test import override_settings
+from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from tests.browser.conftest import LogIn
+from tests.factories import CancellationFactory, ItemFactory, RefundFactory, TradeFactory, UserFactory, ago
+from withdrawals.models import Cancellation, CancellationState, Refund, RefundState
+
+
+def test_an_item_is_cancelled_in_place_and_the_focus_comes_back(
+    page: Page, live_server: LiveServer, transactional_db: None, log_in: LogIn, complaints: list[str]
+) -> None:
+    item = ItemFactory()
+    log_in(page, UserFactory().email)
+    page.goto(f"{live_server.url}/items/")
+    row = page.locator(f"#item-{item.pk}")
+
+    row.get_by_role("button", name="Cancel item").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    dialog.locator("[name=note]").fill("asked in chat")
+    dialog.locator("button[type=submit]").last.click()
+
+    expect(row).to_have_attribute("data-cancellation-state", "requested")
+    expect(page.locator("dialog")).to_have_count(0)
+    expect(page.locator(".toast")).to_contain_text("Asked for")
+    expect(row.get_by_role("button", name="Undo")).to_be_focused()
+    assert Cancellation.objects.get().note == "asked in chat"
+
+
+def test_escape_keeps_the_item_and_gives_the_focus_back(
+    page: Page, live_server: LiveServer, transactional_db: None, log_in: LogIn, complaints: list[str]
+) -> None:
+    item = ItemFactory()
+    log_in(page, UserFactory().email)
+    page.goto(f"{live_server.url}/items/")
+    button = page.locator(f"#item-{item.pk}").get_by_role("button", name="Cancel item")
+
+    button.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+
+    expect(page.locator("dialog")).to_have_count(0)
+    expect(button).to_be_focused()
+    assert not Cancellation.objects.exists()
+
+
+def test_other_without_a_note_stays_in_the_dialog_with_the_reason(
+    page: Page, live_server: LiveServer, transactional_db: None, log_in: LogIn, complaints: list[str]
+) -> None:
+    ItemFactory()
+    log_in(page, UserFactory().email)
+    page.goto(f"{live_server.url}/items/")
+
+    page.get_by_role("button", name="Cancel item").click()
+    page.get_by_label("Reason").select_option("Other")
+    page.get_by_role("dialog").locator("button[type=submit]").click()
+
+    expect(page.get_by_role("dialog")).to_contain_text("needs a note")
+    page.get_by_label("Note").fill("chargeback")
+    page.get_by_role("dialog").locator("button[type=submit]").click()
+    expect(page.locator("dialog")).to_have_count(0)
+    assert Cancellation.objects.get().reason == "Other"
+
+
+def test_a_row_that_a_colleague_was_quicker_with_says_so_in_place(
+    page: Page, live_server: LiveServer, transactional_db: None, log_in: LogIn, complaints: list[str]
+) -> None:
+    item = ItemFactory()
+    log_in(page, UserFactory().email)
+    page.goto(f"{live_server.url}/items/")
+    page.get_by_role("button", name="Cancel item").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+    CancellationFactory(item=item, requested_by__email="mira@desk.example", state=CancellationState.ACCEPTED)
+    page.get_by_role("dialog").locator("button[type=submit]").click()
+
+    row = page.locator(f"#item-{item.pk}")
+    expect(row).to_have_attribute("data-cancellation-state", "accepted")
+    expect(row.get_by_role("alert")).to_contain_text("Already asked for by mira@desk.example")
+    expect(row.get_by_role("button", name="Cancel item")).to_be_disabled()
+
+
+def test_an_open_cancellation_keeps_its_row_fresh_and_a_settled_one_is_left_alone(
+    page: Page, live_server: LiveServer, transactional_db: None, log_in: LogIn, complaints: list[str]
+) -> None:
+    cancellation = CancellationFactory(state=CancellationState.ACCEPTED)
+    log_in(page, UserFactory().email)
+    page.goto(f"{live_server.url}/items/?tab=open")
+    row = page.locator(f"#item-{cancellation.item_id}")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/row/" in request.url else None)
+
+    Cancellation.objects.filter(pk=cancellation.pk).update(state=CancellationState.REFUSED, ended_at=ago(seconds=0))
+
+    expect(row).to_have_attribute("data-cancellation-state", "refused", timeout=6_000)
+    looked = len(asked)
+    page.wait_for_timeout(4_000)
+    assert len(asked) == looked
+
+
+def test_the_button_opens_in_place_when_the_time_has_come_whatever_the_browsers_clock_says(
+    page: Page, live_server: LiveServer, transactional_db: None, log_in: LogIn, complaints: list[str]
+) -> None:
+    # The browser believes it is twenty minutes later, and its clock goes on.
+    page.add_init_script("const wrong = Date.now; Date.now = () => wrong() + 20 * 60 * 1000;")
+    item = ItemFactory(trade=TradeFactory(opened_at=ago(minutes=30) + timedelta(seconds=4)))
+    log_in(page, UserFactory().email)
+    page.goto(f"{live_server.url}/items/?tab=soon")
+    row = page.locator(f"#item-{item.pk}")
+
+    expect(row.locator("time.countdown")).to_contain_text("in 00:0")
+    expect(row.get_by_role("button", name="Cancel item")).to_be_disabled()
+
+    expect(row.get_by_role("button", name="Cancel item")).to_be_enabled(timeout=7_000)
+    expect(row.locator("time.countdown")).to_have_count(0)
+
+
+def test_undo_takes_the_request_back_in_place(
+    page: Page, live_server: LiveServer, transactional_db: None, log_in: LogIn, complaints: list[str]
+) -> None:
+    cancellation = CancellationFactory()
+    log_in(page, UserFactory().email)
+    page.goto(f"{live_server.url}/items/?tab=open")
+
+    page.get_by_role("button", name="Undo").click()
+
+    expect(page.locator(f"#item-{cancellation.item_id}")).to_have_attribute("data-cancellation-state", "withdrawn")
+    expect(page.get_by_role("button", name="Cancel item")).to_be_enabled()
+
+
+def test_a_refund_is_confirmed_in_place(
+    page: Page, live_server: LiveServer, transactional_db: None, log_in: LogIn, complaints: list[str]
+) -> None:
+    refund = RefundFactory()
+    log_in(page, UserFactory().email)
+    page.goto(f"{live_server.url}/refunds/")
+
+    page.get_by_role("button", name="Confirm refund").click()
+    page.get_by_role("dialog").locator("[name=reference]").fill("payout-77")
+    page.get_by_role("dialog").locator("button[type=submit]").last.click()
+
+    expect(page.locator(f"#refund-{refund.pk}")).to_have_attribute("data-refund-state", "confirmed")
+    expect(page.locator("dialog")).to_have_count(0)
+    assert Refund.objects.get().state == RefundState.CONFIRMED
+
+
+def test_everything_works_without_scripts(
+    new_context: object, live_server: LiveServer, transactional_db: None, log_in: LogIn
+) -> None:
+    item = ItemFactory()
+    page = new_context(java_script_enabled=False).new_page()  # type: ignore[operator] # pytest-playwright's own
+    log_in(page, UserFactory().email)
+    page.goto(f"{live_server.url}/items/")
+
+    page.get_by_role("button", name="Cancel item").click()
+    page.locator("dialog[open] button[type=submit]").click()
+
+    expect(page).to_have_url(f"{live_server.url}/items/")
+    expect(page.locator(".toast")).to_contain_text("Asked for")
+    assert Cancellation.objects.get().item == item
+
+
+def test_the_chosen_theme_is_remembered(
+    page: Page, live_server: LiveServer, transactional_db: None, log_in: LogIn, complaints: list[str]
+) -> None:
+    page.emulate_media(color_scheme="light")
+    log_in(page, UserFactory().email)
+    expect(page.locator("html")).not_to_have_class("dark")
+
+    page.get_by_role("button", name="Light or dark").click()
+    page.reload()
+
+    expect(page.locator("html")).to_have_class("dark")
+
+
+def test_markup_in_a_name_neither_runs_nor_sends(
+    page: Page, live_server: LiveServer, transactional_db: None, log_in: LogIn, complaints: list[str]
+) -> None:
+    attack = '<img src=x onerror="document.title=1"><b hx-post="/accounts/logout/" hx-trigger="load">x</b>'
+    item = ItemFactory(market_hash_name=attack, name=attack, exterior=attack, error=attack)
+    log_in(page, UserFactory().email)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+
+    for path in ("/items/", f"/trades/{item.trade_id}/", "/trades/"):
+        page.goto(live_server.url + path)
+        expect(page.get_by_text("hx-trigger").first).to_be_visible()
+
+    assert sent == []
+    assert page.locator("main img").count() == 0
+
+
+@override_settings(MFA_REQUIRED=True)
+def test_an_authenticator_app_is_set_up_under_the_strict_policy(
+    page: Page, live_server: LiveServer, transactional_db: None, complaints: list[str]
+) -> None:
+    from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
+
+    person = UserFactory()
+    page.goto(f"{live_server.url}/items/")
+    page.get_by_label("E-mail").fill(person.email)
+    page.get_by_label("Password").fill("withdraw-skins-1")
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Set up").click()
+    page.get_by_label("Password").fill("withdraw-skins-1")
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.locator(".qr svg path")).to_be_visible()
+
+    secret = page.locator("code.hash").inner_text()
+    counter = next(iter(yield_hotp_counters_from_time()))
+    page.locator("[name=code]").fill(format_hotp_value(hotp_value(secret, counter)))
+    page.get_by_role("button", name="Turn on").click()
+    expect(page.get_by_role("heading", name="Recovery Codes")).to_be_visible()
+    page.goto(f"{live_server.url}/items/")
+
+    expect(page.get_by_role("heading", name="Items")).to_be_visible()

@@ -1,0 +1,184 @@
+"""Who gets in, and what everybody else is told."""
+
+from collections.abc import Callable
+
+import pytest
+from django.conf import LazySettings
+from django.test import Client
+
+from tests.factories import CancellationFactory, DeliveryFactory, ItemFactory, RefundFactory, UserFactory
+from tests.views.conftest import LogIn
+from tests.views.reading import text
+from withdrawals.models import Cancellation, Refund, RefundState, Role
+
+pytestmark = pytest.mark.django_db
+
+Address = Callable[[], str]
+READING = {
+    "/": set(Role),
+    "/now/": set(Role),
+    "/items/": set(Role),
+    "/items/{item}/row/": set(Role),
+    "/trades/": set(Role),
+    "/trades/{trade}/": set(Role),
+    "/trades/{trade}/document/": {Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
+    "/cancellations/": set(Role),
+    "/refunds/": set(Role),
+    "/deliveries/": set(Role),
+    "/deliveries/{delivery}/": set(Role),
+    "/audit/": {Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
+    "/items/{item}/cancel/": {Role.AGENT, Role.SUPERVISOR},
+    "/refunds/{refund}/confirm/": {Role.AGENT, Role.SUPERVISOR},
+}
+ACTING = {
+    "/items/{item}/cancel/": {Role.AGENT, Role.SUPERVISOR},
+    "/cancellations/{cancellation}/undo/": {Role.AGENT, Role.SUPERVISOR},
+    "/trades/{trade}/check/": {Role.AGENT, Role.SUPERVISOR},
+    "/refunds/{refund}/confirm/": {Role.AGENT, Role.SUPERVISOR},
+}
+
+
+@pytest.fixture
+def addresses() -> dict[str, int]:
+    """A key for each noun."""
+    item = ItemFactory()
+    return {
+        "item": item.pk,
+        "trade": item.trade_id,
+        "cancellation": CancellationFactory().pk,
+        "refund": RefundFactory().pk,
+        "delivery": DeliveryFactory().pk,
+    }
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("address", READING)
+def test_a_role_sees_what_it_may_and_nothing_else(
+    log_in: LogIn, addresses: dict[str, int], address: str, role: Role
+) -> None:
+    response = log_in(role).get(address.format(**addresses))
+
+    assert response.status_code == (200 if role in READING[address] else 403)
+
+
+@pytest.mark.parametrize("role", [Role.AUDITOR, Role.ADMIN])
+@pytest.mark.parametrize("address", ACTING)
+def test_a_role_that_may_not_act_changes_nothing(
+    log_in: LogIn, addresses: dict[str, int], address: str, role: Role
+) -> None:
+    form = {"reason": "x", "reference": "x", "seen": Refund.objects.get().fingerprint()}
+
+    response = log_in(role).post(address.format(**addresses), form)
+
+    assert response.status_code == 403
+    assert Cancellation.objects.get().state == "requested"
+    assert Refund.objects.get().state == RefundState.DUE
+
+
+@pytest.mark.parametrize("address", [*READING, *ACTING])
+def test_nobody_gets_in_without_a_log_in(client: Client, addresses: dict[str, int], address: str) -> None:
+    path = address.format(**addresses)
+
+    for response in (client.get(path), client.post(path)):
+        assert response.status_code == 302
+        assert response["Location"].startswith("/accounts/login/?next=")
+
+
+def test_somebody_without_a_role_is_told_whom_to_ask(log_in: LogIn) -> None:
+    response = log_in(UserFactory(role=False)).get("/items/")
+
+    assert response.status_code == 403
+    assert "no role yet" in text(response)
+    assert "Items</span>" not in text(response)
+
+
+def test_the_refusal_names_who_can(log_in: LogIn) -> None:
+    response = log_in(Role.AGENT).get("/audit/")
+
+    assert "This is for supervisors, auditors and admins." in text(response)
+
+
+def test_a_permission_taken_away_holds_from_the_next_request_on(log_in: LogIn) -> None:
+    person = UserFactory()
+    browser = log_in(person)
+    person.groups.clear()
+
+    assert browser.get("/items/").status_code == 403
+
+
+@pytest.fixture
+def with_htmx_login(settings: LazySettings) -> None:
+    """The middleware in its place, whatever the settings hold."""
+    name = "withdrawals.views.session.login_for_htmx"
+    others = [each for each in settings.MIDDLEWARE if each != name]
+    place = others.index("django.contrib.auth.middleware.LoginRequiredMiddleware")
+    settings.MIDDLEWARE = [*others[:place], name, *others[place:]]
+
+
+def test_a_session_that_ended_behind_a_row_sends_the_whole_page_to_log_in(with_htmx_login: None) -> None:
+    item = ItemFactory()
+    browser = Client(headers={"HX-Request": "true", "HX-Current-URL": "http://testserver/items/?tab=open"})
+
+    response = browser.get(f"/items/{item.pk}/row/")
+
+    assert response.status_code == 401
+    assert response["HX-Redirect"] == "/accounts/login/?next=%2Fitems%2F%3Ftab%3Dopen"
+    assert text(response) == ""
+
+
+def test_a_page_on_another_site_is_no_place_to_come_back_to(with_htmx_login: None) -> None:
+    browser = Client(headers={"HX-Request": "true", "HX-Current-URL": "https://evil.example/x"})
+
+    assert browser.get("/items/")["HX-Redirect"] == "/accounts/login/?next=%2F"
+
+
+def test_pages_are_not_kept_by_a_cache(log_in: LogIn) -> None:
+    assert "no-store" in log_in(Role.AGENT).get("/items/")["Cache-Control"]
+
+
+def test_log_in_is_one_page_with_labels_and_leads_to_the_overview(client: Client) -> None:
+    person = UserFactory()
+
+    page = text(client.get("/accounts/login/"))
+    response = client.post("/accounts/login/", {"login": person.email, "password": "withdraw-skins-1"})
+
+    assert '<label for="id_login">E-mail</label>' in page
+    assert '<label for="id_password">Password</label>' in page
+    assert (response.status_code, response["Location"]) == (302, "/")
+
+
+def test_a_wrong_password_is_said_beside_the_form(client: Client) -> None:
+    response = client.post("/accounts/login/", {"login": UserFactory().email, "password": "wrong"})
+
+    assert 'class="error" role="alert"' in text(response)
+
+
+def test_nobody_signs_up(client: Client) -> None:
+    response = client.post("/accounts/signup/", {"email": "x@desk.example", "password1": "withdraw-skins-1"})
+
+    assert response.status_code in (200, 302, 403, 404)
+    assert not type(UserFactory.build()).objects.filter(email="x@desk.example").exists()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["logout/", "password/change/", "password/reset/", "2fa/", "2fa/totp/activate/", "reauthenticate/", "inactive/"],
+)
+def test_account_pages_render_in_the_desks_dress(log_in: LogIn, address: str) -> None:
+    response = log_in(Role.AGENT).get(f"/accounts/{address}", follow=True)
+
+    assert response.status_code == 200
+    assert "vendor/basecoat/basecoat.css" in text(response)
+    assert "data:image" not in text(response)
+    assert "style=" not in text(response)
+
+
+def test_the_desk_stays_shut_until_a_second_factor_is_set_up(log_in: LogIn, settings: LazySettings) -> None:
+    settings.MFA_REQUIRED = True
+    browser = log_in(Role.AGENT)
+
+    response = browser.get("/items/", follow=True)
+
+    assert response.redirect_chain == [("/accounts/2fa/", 302)]
+    assert "opens once a second factor is set up" in text(response)
+    assert 'class="rail"' not in text(response)

@@ -1,0 +1,203 @@
+"""What is owed, and confirming that it was paid back."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests.factories import ItemFactory, RefundFactory, ago
+from tests.views.conftest import LogIn
+from tests.views.reading import next_page, rows, text
+from withdrawals.models import AuditEntry, Item, Refund, RefundCause, RefundState, Role, Status
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def refund() -> Refund:
+    """One that is due."""
+    return RefundFactory()
+
+
+@pytest.fixture
+def htmx(log_in: LogIn) -> Client:
+    """An agent's browser that runs HTMX."""
+    return log_in(htmx=True)
+
+
+def form(refund: Refund, **fields: Any) -> dict[str, Any]:
+    """What the dialog sends."""
+    stands = Refund.objects.select_related("item").get(pk=refund.pk)
+    return {"seen": stands.fingerprint(), "reference": "payout-77"} | fields
+
+
+def test_what_is_due_comes_first_and_the_oldest_on_top(agent: Client) -> None:
+    newer = RefundFactory(opened_at=ago(hours=1))
+    older = RefundFactory(opened_at=ago(hours=2))
+    RefundFactory(state=RefundState.CONFIRMED)
+
+    assert rows(agent.get("/refunds/")) == [f"refund-{older.pk}", f"refund-{newer.pk}"]
+
+
+@pytest.mark.parametrize("state", RefundState)
+def test_a_tab_holds_one_state_and_counts_it(agent: Client, state: RefundState) -> None:
+    ours = {each: RefundFactory(state=each) for each in RefundState}
+
+    response = agent.get("/refunds/", {"state": state.value})
+
+    assert rows(response) == [f"refund-{ours[state].pk}"]
+    assert dict(response.context["tabs"])[state] == 1
+
+
+def test_what_is_owed_adds_up_exactly(agent: Client) -> None:
+    for price in ("0.10", "0.20", "1234.5678"):
+        RefundFactory(item__price=Decimal(price))
+    RefundFactory(state=RefundState.IN_REVIEW, item__price=Decimal("9.99"))
+
+    body = text(agent.get("/refunds/"))
+
+    assert "<strong data-owed-now>$1,234.8678</strong>" in body
+    assert "$9.99 more in review" in body
+
+
+def test_pages_show_every_refund_exactly_once(agent: Client) -> None:
+    moment = ago(hours=1)
+    refunds = [RefundFactory(opened_at=moment) for _ in range(60)]
+
+    seen: list[str] = []
+    query = "?state=due"
+    while query:
+        response = agent.get(f"/refunds/{query}")
+        seen += rows(response)
+        query = next_page(response)
+
+    assert sorted(seen) == sorted(f"refund-{refund.pk}" for refund in refunds)
+
+
+def test_an_id_finds_a_refund_whatever_its_state(agent: Client) -> None:
+    confirmed = RefundFactory(state=RefundState.CONFIRMED)
+
+    assert rows(agent.get("/refunds/", {"q": confirmed.item.assetpay_id})) == [f"refund-{confirmed.pk}"]
+
+
+@pytest.mark.parametrize("query", [{"state": "paid"}, {"cursor": "x"}])
+def test_a_bad_address_is_said_and_what_is_due_is_shown(agent: Client, refund: Refund, query: dict[str, str]) -> None:
+    response = agent.get("/refunds/", query)
+
+    assert response.status_code == 400
+    assert 'role="alert"' in text(response)
+    assert rows(response) == [f"refund-{refund.pk}"]
+
+
+def test_the_dialog_shows_what_is_decided(htmx: Client, refund: Refund) -> None:
+    body = text(htmx.get(f"/refunds/{refund.pk}/confirm/"))
+
+    assert body.strip().startswith("<dialog")
+    assert "$12.34" in body
+    assert refund.item.title in body
+    assert refund.item.trade.client_steam_id in body
+    assert refund.evidence_sha256[:12] in body
+    assert "rule version 1" in body
+    assert f'name="seen" value="{refund.fingerprint()}"' in body
+    assert 'name="reference"' in body
+
+
+def test_confirming_records_who_how_much_and_the_reference(htmx: Client, refund: Refund) -> None:
+    response = htmx.post(f"/refunds/{refund.pk}/confirm/", form(refund, reference="  payout-77 "))
+
+    refund.refresh_from_db()
+    assert response.status_code == 200
+    assert text(response).strip().startswith(f'<tr id="refund-{refund.pk}" data-refund-state="confirmed"')
+    assert (refund.state, refund.net, refund.reference) == (RefundState.CONFIRMED, Decimal("12.34"), "payout-77")
+    assert AuditEntry.objects.get(action="refund.confirmed").actor == refund.confirmed_by
+
+
+def test_without_scripts_confirming_leads_back(agent: Client, refund: Refund) -> None:
+    page = agent.get(f"/refunds/{refund.pk}/confirm/")
+    response = agent.post(f"/refunds/{refund.pk}/confirm/", form(refund, next="/refunds/?state=due"))
+
+    assert 'aria-labelledby="refund-title" open>' in text(page)
+    assert (response.status_code, response["Location"]) == (303, "/refunds/?state=due")
+
+
+def test_a_second_confirmation_says_who_was_first(htmx: Client, refund: Refund) -> None:
+    sent = form(refund)
+    htmx.post(f"/refunds/{refund.pk}/confirm/", sent)
+
+    response = htmx.post(f"/refunds/{refund.pk}/confirm/", sent)
+
+    assert response.status_code == 409
+    assert "Already confirmed by" in text(response)
+    assert "payout-77" in text(response)
+
+
+def test_a_refund_that_changed_after_the_page_was_loaded_is_refused(agent: Client, refund: Refund) -> None:
+    sent = form(refund)
+    Item.objects.filter(pk=refund.item_id).update(status=Status.FAILED)
+
+    response = agent.post(f"/refunds/{refund.pk}/confirm/", sent)
+
+    refund.refresh_from_db()
+    assert response.status_code == 409
+    assert "changed after your page was loaded" in text(response)
+    assert f'<tr id="refund-{refund.pk}"' in text(response)
+    assert refund.state == RefundState.DUE
+
+
+@pytest.mark.parametrize("wrong", [{"reference": ""}, {"reference": "   "}, {"reference": "x" * 201}, {"seen": ""}])
+def test_what_was_typed_wrong_comes_back_into_the_dialog(
+    htmx: Client, refund: Refund, wrong: dict[str, str]
+) -> None:
+    response = htmx.post(f"/refunds/{refund.pk}/confirm/", form(refund) | wrong)
+
+    assert response.status_code == 422
+    assert response["HX-Retarget"] == "#dialog-slot"
+    assert 'class="error"' in text(response)
+
+
+def test_a_large_refund_waits_for_a_supervisor(agent: Client, supervisor: Client) -> None:
+    large = RefundFactory(item__price=Decimal("100.01"))
+
+    page = text(agent.get("/refunds/"))
+    refused = agent.post(f"/refunds/{large.pk}/confirm/", form(large))
+    taken = supervisor.post(f"/refunds/{large.pk}/confirm/", form(large))
+
+    assert "a supervisor confirms" in page
+    assert f'id="confirm-{large.pk}" data-size="sm" disabled' in page
+    assert (refused.status_code, taken.status_code) == (409, 303)
+
+
+def test_a_refund_in_review_is_a_supervisors(agent: Client, supervisor: Client) -> None:
+    doubtful = RefundFactory(state=RefundState.IN_REVIEW, cause=RefundCause.DECLINED)
+
+    assert "In review: a supervisor decides." in text(agent.get("/refunds/?state=in_review"))
+    assert agent.post(f"/refunds/{doubtful.pk}/confirm/", form(doubtful)).status_code == 409
+    assert supervisor.post(f"/refunds/{doubtful.pk}/confirm/", form(doubtful)).status_code == 303
+
+
+def test_without_a_price_there_is_nothing_to_confirm(supervisor: Client) -> None:
+    unpriced = RefundFactory(
+        item=ItemFactory(status=Status.REVERTED, price=None),
+        state=RefundState.IN_REVIEW,
+        cause=RefundCause.PRICE_UNKNOWN,
+        amount=None,
+    )
+
+    assert "no amount to confirm" in text(supervisor.get("/refunds/?state=in_review"))
+    assert supervisor.post(f"/refunds/{unpriced.pk}/confirm/", form(unpriced)).status_code == 409
+
+
+@pytest.mark.parametrize("many", [1, 30])
+def test_the_list_costs_the_same_however_long(agent: Client, many: int, django_assert_max_num_queries: Any) -> None:
+    RefundFactory.create_batch(many)
+
+    with django_assert_max_num_queries(QUERIES_OF_THE_LIST):
+        agent.get("/refunds/")
+
+
+QUERIES_OF_THE_LIST = 13
+
+
+def test_an_auditor_sees_that_the_button_is_not_theirs(log_in: LogIn, refund: Refund) -> None:
+    assert "Your role may look, not confirm" in text(log_in(Role.AUDITOR).get("/refunds/"))

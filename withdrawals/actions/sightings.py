@@ -1,0 +1,26 @@
+"""Counting what AssetPay says beyond its documents. Nothing else follows from it."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+
+from withdrawals.models import Sighting
+
+
+def note_sightings(names: Iterable[str], *, now: datetime) -> None:
+    """Count each name once, within the caller's transaction if there is one.
+
+    Sorted, so that two callers never wait for each other in a ring.
+    """
+    with transaction.atomic():
+        for name in sorted({name[:200] for name in names}):
+            seen = Sighting.objects.filter(name=name).update(times_seen=F("times_seen") + 1, last_seen_at=now)
+            if not seen:
+                Sighting.objects.bulk_create(
+                    [Sighting(name=name, times_seen=1, first_seen_at=now, last_seen_at=now)],
+                    update_conflicts=True,
+                    unique_fields=["name"],
+                    update_fields=["last_seen_at"],
+                )
