@@ -53,8 +53,8 @@ def switch(name: str, *, default: bool) -> bool:
 # --- Django itself ----------------------------------------------------------------------------------------
 
 DEBUG = switch("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY", default="")
-if len(SECRET_KEY) < 32:
+SECRET_KEY = env.str("SECRET_KEY", default="known-to-everybody-and-for-debug-only" if DEBUG else "")
+if not SECRET_KEY or (len(SECRET_KEY) < 32 and not DEBUG):
     raise refuse("SECRET_KEY", "must be set, with at least 32 characters.")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
 if not ALLOWED_HOSTS:
@@ -187,7 +187,7 @@ MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEBUG
 MFA_TOTP_ISSUER = "AssetPay Admin"
 MFA_SEED_KEY = env.str("MFA_SEED_KEY", default=SECRET_KEY if DEBUG else "")
-if len(MFA_SEED_KEY) < 32:
+if not MFA_SEED_KEY or (len(MFA_SEED_KEY) < 32 and not DEBUG):
     raise refuse("MFA_SEED_KEY", "must be set, with at least 32 characters; it seals second-factor seeds.")
 
 SESSION_COOKIE_AGE = 10 * 60 * 60

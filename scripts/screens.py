@@ -1,7 +1,8 @@
 #!/usr/bin/env python
-"""Take the pictures in docs/screens/: every screen, light and dark, at 1440 and 390 px, with believable data.
+"""Take pictures of the screens, light and dark, at 1440 and 390 px, with believable data.
 
-Usage: python scripts/screens.py [NAME…]     (NAMEs: only these screens)
+Usage: python scripts/screens.py             the pictures kept in docs/screens/
+       python scripts/screens.py FOLDER      all screens, whole pages, into FOLDER
 
 Works on a database of its own in a temporary folder; needs Chromium and the development tools.
 """
@@ -33,17 +34,23 @@ django.setup()
 
 from django.contrib.staticfiles.handlers import StaticFilesHandler  # noqa: E402 # needs the set-up above
 from django.core.handlers.wsgi import WSGIHandler  # noqa: E402 # as above
+from django.core.management import call_command  # noqa: E402 # as above
 from django.core.servers.basehttp import ThreadedWSGIServer  # noqa: E402 # as above
 from django.test.testcases import QuietWSGIRequestHandler  # noqa: E402 # as above
-from django.core.management import call_command  # noqa: E402 # as above
 from playwright.sync_api import Page, sync_playwright  # noqa: E402 # as above
 
-from tests.browser.scenery import Scenery, make_scenery  # noqa: E402 # as above
+from tests.browser.scenery import make_scenery  # noqa: E402 # as above
 from tests.conftest import CHROMIUM_ARGUMENTS  # noqa: E402 # as above
 from tests.factories import PASSWORD  # noqa: E402 # as above
 
-TARGET = ROOT / "docs" / "screens"
-WIDTHS = {"wide": (1440, 900), "phone": (390, 844)}
+KEPT_IN = ROOT / "docs" / "screens"
+KEPT = {"login", "overview", "items", "dialog-cancel", "trade", "refunds", "dialog-refund", "audit"}
+LOOKS = {
+    "light": (1440, 900, "light"),
+    "dark": (1440, 900, "dark"),
+    "phone-light": (390, 844, "light"),
+    "phone-dark": (390, 844, "dark"),
+}
 
 
 def serve() -> str:
@@ -63,42 +70,43 @@ def log_in(page: Page, address: str, email: str) -> None:
     page.wait_for_url(f"{address}/")
 
 
-def take(page: Page, address: str, scenery: Scenery, wanted: list[str], look: str) -> None:
-    """One picture of each wanted screen."""
-    for name, path in scenery.screens().items():
-        if wanted and name not in wanted:
-            continue
-        page.goto(address + path)
-        if name.startswith("dialog"):
-            button = "Confirm refund" if "refund" in name else "Cancel item"
-            page.locator("button:enabled", has_text=button).first.click()
-            page.locator("dialog[open]").wait_for()
-        page.screenshot(path=TARGET / f"{name}-{look}.png", full_page=not name.startswith("dialog"))
-        print(name, look)  # noqa: T201 # progress
+def show(page: Page, address: str, name: str, path: str) -> None:
+    """Go to a screen; a dialog is opened from its list."""
+    page.goto(address + path)
+    if name.startswith("dialog"):
+        button = "Confirm refund" if "refund" in name else "Cancel item"
+        page.locator("button:enabled", has_text=button).first.click()
+        page.locator("dialog[open]").wait_for()
 
 
-def main(wanted: list[str]) -> None:
+def main(folder: Path | None) -> None:
     """Make the data, then walk."""
+    target = folder or KEPT_IN
+    target.mkdir(parents=True, exist_ok=True)
     call_command("migrate", verbosity=0)
     scenery = make_scenery()
     address = serve()
-    TARGET.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=CHROMIUM_ARGUMENTS
         )
-        for width, (wide, high) in WIDTHS.items():
-            for theme in ("light", "dark"):
-                context = browser.new_context(viewport={"width": wide, "height": high}, color_scheme=theme)
-                page = context.new_page()
-                page.on("console", lambda message: print("console:", message.text))  # noqa: T201 # to be mended
-                if not wanted or "login" in wanted:
-                    page.goto(f"{address}/accounts/login/")
-                    page.screenshot(path=TARGET / f"login-{width}-{theme}.png")
-                log_in(page, address, scenery.supervisor)
-                take(page, address, scenery, wanted, f"{width}-{theme}")
+        for look, (wide, high, theme) in LOOKS.items():
+            if folder is None and look == "phone-dark":
+                continue
+            context = browser.new_context(viewport={"width": wide, "height": high}, color_scheme=theme)
+            page = context.new_page()
+            page.on("console", lambda message: print("console:", message.text))  # noqa: T201 # to be mended
+            page.goto(f"{address}/accounts/login/")
+            page.screenshot(path=target / f"login-{look}.png")
+            log_in(page, address, scenery.supervisor)
+            for name, path in scenery.screens().items():
+                if folder is not None or name in KEPT:
+                    show(page, address, name, path)
+                    whole = folder is not None and not name.startswith("dialog")
+                    page.screenshot(path=target / f"{name}-{look}.png", full_page=whole)
+            print(look)  # noqa: T201 # progress
         browser.close()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)

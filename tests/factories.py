@@ -65,7 +65,7 @@ class TradeFactory(factory.django.DjangoModelFactory[Trade]):
     class Meta:
         model = Trade
 
-    assetpay_id = factory.Sequence(lambda number: f"66f0c0ffee{number:014x}")
+    assetpay_id = factory.Sequence(lambda number: f"66f0c0de{number:015x}1")
     type = WITHDRAW
     source = "client"
     status = Status.PENDING
@@ -89,7 +89,7 @@ class ItemFactory(factory.django.DjangoModelFactory[Item]):
         model = Item
 
     trade = factory.SubFactory(TradeFactory)
-    assetpay_id = factory.Sequence(lambda number: f"66f0beef00{number:014x}")
+    assetpay_id = factory.Sequence(lambda number: f"66f0c0de{number:015x}2")
     status = factory.SelfAttribute("trade.status")
     reported_status = factory.SelfAttribute("status")
     status_changed_at = factory.SelfAttribute("opened_at")
@@ -117,7 +117,7 @@ class DeliveryFactory(factory.django.DjangoModelFactory[Delivery]):
     remote_address = "127.0.0.1"
     is_copy = True
     kind = "withdrawal_news"
-    subject_id = factory.Sequence(lambda number: f"66f0dead00{number:014x}")
+    subject_id = factory.Sequence(lambda number: f"66f0c0de{number:015x}3")
     verdict = Verdict.APPLIED
     applied_at = factory.LazyAttribute(
         lambda delivery: delivery.received_at if delivery.verdict == Verdict.APPLIED else None

@@ -50,3 +50,16 @@ class SearchForm(forms.Form):
 
     q = forms.CharField(max_length=200, required=False)
     cursor = forms.CharField(max_length=60, required=False)
+
+
+class ReplayForm(forms.Form):
+    """Exactly the deliveries that were shown and counted, by our own numbers."""
+
+    deliveries = forms.TypedMultipleChoiceField(coerce=int)
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data)
+        # Which of them exist is for the view to find; here they only have to be numbers.
+        sent = data.getlist("deliveries")
+        numbers = [text for text in sent if text.isascii() and text.isdigit() and len(text) < 19]
+        self.fields["deliveries"].choices = [(text, text) for text in numbers]  # type: ignore[attr-defined] # a choice field

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from withdrawals.views import (
+    alarms,
     audit,
     callbacks,
     cancellations,
@@ -30,6 +31,10 @@ urlpatterns = [
     path("refunds/<int:pk>/confirm/", refunds.refund_confirm, name="refund_confirm"),
     path("deliveries/", deliveries.delivery_list, name="delivery_list"),
     path("deliveries/<int:pk>/", deliveries.delivery_detail, name="delivery_detail"),
+    path("deliveries/replay/", deliveries.delivery_replay_many, name="delivery_replay_many"),
+    path("deliveries/<int:pk>/replay/", deliveries.delivery_replay, name="delivery_replay"),
+    path("deliveries/<int:pk>/document/", deliveries.delivery_document, name="delivery_document"),
+    path("alarms/", alarms.alarm_list, name="alarm_list"),
     path("audit/", audit.audit_list, name="audit_list"),
     path("callbacks/assetpay/", callbacks.receive, name="callback_receive"),
     path("health/live", health.live, name="health_live"),

@@ -1,6 +1,6 @@
-// Rows look again by themselves only while somebody can see them, and never under an open dialog.
+// Rows look again by themselves only while somebody can see them; what a person or a clock asks for always goes out.
 document.addEventListener('htmx:beforeRequest', (event) => {
   const { elt, requestConfig } = event.detail;
-  const isPoll = requestConfig?.triggeringEvent === undefined || requestConfig?.triggeringEvent === null;
+  const isPoll = !requestConfig?.triggeringEvent;
   if (isPoll && elt.hasAttribute('data-item-id') && document.hidden) event.preventDefault();
 });

@@ -8,7 +8,7 @@ from typing import Any
 from django.test import override_settings
 from django.utils import timezone
 
-from tests.desk import ask, deliver, item_of, news
+from tests.desk import ask, deliver, item_of, news, person
 from tests.factories import PASSWORD, RejectedCallFactory
 from tests.wire import item_document, stamp
 from withdrawals.actions.audit import Origin
@@ -104,8 +104,6 @@ def make_scenery() -> Scenery:
 
 
 def _person(email: str, role: Role) -> User:
-    from tests.desk import person  # noqa: PLC0415 # made with the password that the log-in form is given
-
     who = person(role, email)
     who.set_password(PASSWORD)
     who.save(update_fields=["password"])

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-from django.test import override_settings
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
@@ -193,29 +192,3 @@ def test_markup_in_a_name_neither_runs_nor_sends(
 
     assert sent == []
     assert page.locator("main img").count() == 0
-
-
-@override_settings(MFA_REQUIRED=True)
-def test_an_authenticator_app_is_set_up_under_the_strict_policy(
-    page: Page, live_server: LiveServer, transactional_db: None, complaints: list[str]
-) -> None:
-    from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
-
-    person = UserFactory()
-    page.goto(f"{live_server.url}/items/")
-    page.get_by_label("E-mail").fill(person.email)
-    page.get_by_label("Password").fill("withdraw-skins-1")
-    page.keyboard.press("Enter")
-    page.get_by_role("link", name="Set up").click()
-    page.get_by_label("Password").fill("withdraw-skins-1")
-    page.get_by_role("button", name="Confirm").click()
-    expect(page.locator(".qr svg path")).to_be_visible()
-
-    secret = page.locator("code.hash").inner_text()
-    counter = next(iter(yield_hotp_counters_from_time()))
-    page.locator("[name=code]").fill(format_hotp_value(hotp_value(secret, counter)))
-    page.get_by_role("button", name="Turn on").click()
-    expect(page.get_by_role("heading", name="Recovery Codes")).to_be_visible()
-    page.goto(f"{live_server.url}/items/")
-
-    expect(page.get_by_role("heading", name="Items")).to_be_visible()

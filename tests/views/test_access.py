@@ -26,6 +26,8 @@ READING = {
     "/refunds/": set(Role),
     "/deliveries/": set(Role),
     "/deliveries/{delivery}/": set(Role),
+    "/deliveries/{delivery}/document/": {Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
+    "/alarms/": set(Role),
     "/audit/": {Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
     "/items/{item}/cancel/": {Role.AGENT, Role.SUPERVISOR},
     "/refunds/{refund}/confirm/": {Role.AGENT, Role.SUPERVISOR},

@@ -75,7 +75,9 @@ def test_without_scripts_asking_leads_back_to_the_list(agent: Client, item: Item
     assert "Asked for" in text(agent.get("/items/"))
 
 
-@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", ""])
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", ""]
+)
 def test_a_form_never_leads_off_the_desk(agent: Client, item: Item, target: str) -> None:
     response = agent.post(f"/items/{item.pk}/cancel/", FORM | {"next": target})
 
@@ -87,7 +89,11 @@ def test_the_request_is_kept_with_who_why_and_which_web_request(agent: Client, i
 
     cancellation = Cancellation.objects.get()
     entry = AuditEntry.objects.get(action="cancellation.requested")
-    assert (cancellation.item, cancellation.reason, cancellation.note) == (item, "any words of one's own", "said in chat")
+    assert (cancellation.item, cancellation.reason, cancellation.note) == (
+        item,
+        "any words of one's own",
+        "said in chat",
+    )
     assert entry.actor == cancellation.requested_by
     assert entry.source == Source.SCREEN
     assert len(entry.request_id) == 36

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
 
 from tests.desk import ask, deliver, item_of, news, person
@@ -26,8 +27,6 @@ pytestmark = pytest.mark.django_db
 
 def write(moment: datetime, action: str = "trade.changed", **fields: Any) -> AuditEntry:
     """One audit entry."""
-    from django.db import transaction
-
     with transaction.atomic():
         record([Fact(action, **fields)], origin=Origin(Source.COMMAND, name="import"), now=moment)
     return AuditEntry.objects.order_by("-number")[0]
@@ -53,7 +52,14 @@ def test_a_cancellation_shows_who_asked_and_what_assetpay_said(agent: Client) ->
 
     body = text(agent.get("/cancellations/"))
 
-    for words in ("mira@desk.example", "takes no cancel", "TRADE_CANCEL_UNSUPPORTED", "&lt;b&gt;here", "req-9", "Refused"):
+    for words in (
+        "mira@desk.example",
+        "takes no cancel",
+        "TRADE_CANCEL_UNSUPPORTED",
+        "&lt;b&gt;here",
+        "req-9",
+        "Refused",
+    ):
         assert words in body
 
 
@@ -107,7 +113,7 @@ def test_what_was_not_let_in_leaves_its_trace_below(agent: Client) -> None:
 def test_a_body_is_shown_as_text_to_whoever_may_read_it(log_in: LogIn) -> None:
     ours = DeliveryFactory(body=b'{"a":1.50,"u":"?token=SeCrEt&x=1","bad":"\xff","s":"<script>"}')
 
-    shown = text(log_in(Role.AUDITOR).get(f"/deliveries/{ours.pk}/"))
+    shown = text(log_in(Role.AUDITOR).get(f"/deliveries/{ours.pk}/document/"))
     hidden = text(log_in(Role.AGENT).get(f"/deliveries/{ours.pk}/"))
 
     assert "1.50" in shown
@@ -122,10 +128,21 @@ def test_a_body_is_shown_as_text_to_whoever_may_read_it(log_in: LogIn) -> None:
 def test_bodies_of_any_bytes_are_shown_without_a_fault(log_in: LogIn) -> None:
     auditor = log_in(Role.AUDITOR)
     for body in (b"", b"\x00\xff", b"[" * 200_000, b'"' + b"\\" * 70_000, b'{"a"' * 9_000):
-        assert auditor.get(f"/deliveries/{DeliveryFactory(body=body).pk}/").status_code == 200
+        assert auditor.get(f"/deliveries/{DeliveryFactory(body=body).pk}/document/").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/cancellations/?state=x", "/deliveries/?verdict=x", "/audit/?date_from=x", "/audit/?source=x", "/audit/?cursor=x", "/audit/?q=%00", "/cancellations/?cursor=~"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/cancellations/?state=x",
+        "/deliveries/?verdict=x",
+        "/audit/?date_from=x",
+        "/audit/?source=x",
+        "/audit/?cursor=x",
+        "/audit/?q=%00",
+        "/cancellations/?cursor=~",
+    ],
+)
 def test_a_filter_that_cannot_be_read_is_said(supervisor: Client, path: str) -> None:
     response = supervisor.get(path)
 
@@ -139,8 +156,6 @@ def test_an_empty_list_says_what_would_be_there(agent: Client, path: str) -> Non
 
 
 def test_pages_of_the_log_show_every_entry_exactly_once(supervisor: Client) -> None:
-    from django.db import transaction
-
     with transaction.atomic():
         record([Fact("trade.changed")] * 130, origin=Origin(Source.COMMAND, name="import"), now=NOON)
 
@@ -161,7 +176,14 @@ def test_the_log_is_found_by_trade_item_and_person(supervisor: Client) -> None:
     write(NOON)
     item = item_of()
 
-    for query in (item.assetpay_id, item.trade.assetpay_id, str(item.trade_id), STEAM_ID, "mira@desk", "cancellation.requested"):
+    for query in (
+        item.assetpay_id,
+        item.trade.assetpay_id,
+        str(item.trade_id),
+        STEAM_ID,
+        "mira@desk",
+        "cancellation.requested",
+    ):
         found = rows(supervisor.get("/audit/", {"q": query}))
         requested = AuditEntry.objects.get(action="cancellation.requested")
         assert f"audit-{requested.number}" in found, query
@@ -176,7 +198,14 @@ def test_an_entry_shows_all_its_columns(supervisor: Client) -> None:
 
     body = text(supervisor.get("/audit/", {"action": "cancellation.requested"}))
 
-    for words in ("mira@desk.example", "Cancel asked for", "reason: <bdi>not delivered", entry.hash[:12], "Screen", str(entry.number)):
+    for words in (
+        "mira@desk.example",
+        "Cancel asked for",
+        "reason: <bdi>not delivered",
+        entry.hash[:12],
+        "Screen",
+        str(entry.number),
+    ):
         assert words in body
 
 
@@ -221,5 +250,5 @@ def test_a_list_costs_the_same_however_long(
         DeliveryFactory(trade=cancellation.item.trade)
         write(NOON, item=cancellation.item)
 
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(15):
         supervisor.get(path)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from django.db import transaction
-from django.db.models import Count, Exists, F, Max, OuterRef
+from django.db.models import Count, Max
 from django.tasks import task
 from django.utils import timezone
 
@@ -18,8 +18,6 @@ log = logging.getLogger(__name__)
 
 MINUTE, HOUR, DAY, WEEK = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 SKEW_WARNING_SECONDS, SKEW_CRITICAL_SECONDS = 30, 120
-# A callback that comes within this time of a read did announce what the read found.
-ANNOUNCED_WITHIN = 2 * MINUTE
 QUIET_AT_LEAST = 15 * MINUTE
 DELIVERIES_FOR_A_RHYTHM = 50
 NOTICES_PER_HOUR = 10
@@ -47,7 +45,8 @@ def wrong_secret(now: datetime) -> str:
 
 def clock_skew(now: datetime) -> str:
     """The median distance between AssetPay's signed time and our clock; a few odd ones do not move it."""
-    recent = Delivery.objects.filter(received_at__gte=now - 10 * MINUTE, is_late=False).order_by("-received_at")
+    # By arrival, not by our own time: after a step back of this clock the newest carry the lower one.
+    recent = Delivery.objects.filter(received_at__gte=now - 10 * MINUTE, is_late=False).order_by("-pk")
     times = recent.values_list("received_at", "signed_at")[:20]
     ages = [(received - signed).total_seconds() for received, signed in times]
     if ages and abs(median(ages)) > SKEW_WARNING_SECONDS:
@@ -59,15 +58,12 @@ def clock_skew(now: datetime) -> str:
 
 def callbacks_missed(now: datetime) -> str:
     """States of the last hour that only a read told, with no callback of their trade near them."""
-    told = Item.objects.filter(status_changed_at__gte=now - HOUR, status_changed_at__lt=now - ANNOUNCED_WITHIN)
-    # A trade that was brought in by a read has not been announced before, and need not have been.
-    told = told.exclude(status_changed_at=F("trade__first_seen_at"))
-    near = Delivery.objects.filter(trade=OuterRef("trade"), received_at__gte=OuterRef("status_changed_at"))
-    missed = told.filter(status_read__isnull=False).exclude(Exists(near)).count()
+    missed = Item.objects.learned_by_reading(now).count()
     if not missed:
         return ""
-    share = 100 * missed / told.count()
-    return f"{missed} of {told.count()} changes in the last hour ({share:.0f} %) were learned only by reading."
+    changed = Item.objects.changed_lately(now).count()
+    share = 100 * missed / changed
+    return f"{missed} of {changed} changes in the last hour ({share:.0f} %) were learned only by reading."
 
 
 def callbacks_silent(now: datetime) -> str:

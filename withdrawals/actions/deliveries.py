@@ -124,7 +124,8 @@ def _reject(call: Call, reason: str, *, now: datetime) -> CallRejected:
         body_bytes=len(call.body),
         status=status,
     )
-    RejectedCall.objects.filter(pk__lte=trace.pk - KEPT_REJECTED_CALLS).delete()
+    # Each reason has its own bound: whoever floods the door with nonsense must not push out what an alarm looks for.
+    RejectedCall.objects.filter(reason=reason, pk__lte=trace.pk - KEPT_REJECTED_CALLS).delete()
     return CallRejected(reason, status)
 
 

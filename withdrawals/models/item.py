@@ -13,6 +13,9 @@ from withdrawals.models.money import UsdField
 from withdrawals.models.status import FINAL, UNDELIVERED, Status, is_known
 from withdrawals.models.trade import Game, Trade
 
+# A callback that comes within this time of a read did announce what the read found.
+ANNOUNCED_WITHIN = timedelta(minutes=2)
+
 
 def cancel_window() -> timedelta:
     """How old a withdrawal must be before AssetPay takes a cancel: its 30 minutes, shorter in the demo."""
@@ -63,6 +66,21 @@ class ItemQuerySet(models.QuerySet["Item"]):
     def ended(self) -> Self:
         """Items whose fate is known."""
         return self.filter(status__in=FINAL)
+
+    def changed_lately(self, now: datetime) -> Self:
+        """Items whose status changed within the last hour, and long enough ago for a callback to have followed.
+
+        A trade that was brought in by a read was never announced before, and need not have been.
+        """
+        from_, until = now - timedelta(hours=1), now - ANNOUNCED_WITHIN
+        changed = self.filter(status_changed_at__gte=from_, status_changed_at__lt=until)
+        return changed.exclude(status_changed_at=models.F("trade__first_seen_at"))
+
+    def learned_by_reading(self, now: datetime) -> Self:
+        """Those of them that only a read told: no callback of their trade has come since."""
+        since = models.Q(trade__deliveries__received_at__gte=models.F("status_changed_at"))
+        announced = self.filter(since).values("pk")
+        return self.changed_lately(now).filter(status_read__isnull=False).exclude(pk__in=announced)
 
     def matching_id(self, text: str) -> Self:
         """Items that carry exactly this id, themselves or through their trade."""

@@ -24,6 +24,7 @@ PERMISSIONS = [
     ("settle_refund", "May confirm a refund that is in review or above the limit"),
     ("see_audit", "May read the audit log"),
     ("read_document", "May read raw documents"),
+    ("replay_delivery", "May replay stored callbacks"),
     ("manage_people", "May manage people and their roles"),
 ]
 # The permissions of each role, by codename of this app. The migration writes them into the groups.
@@ -37,9 +38,10 @@ ROLE_PERMISSIONS: dict[Role, tuple[str, ...]] = {
         "settle_refund",
         "see_audit",
         "read_document",
+        "replay_delivery",
     ),
     Role.AUDITOR: ("see_desk", "see_audit", "read_document"),
-    Role.ADMIN: ("see_desk", "see_audit", "read_document", "manage_people"),
+    Role.ADMIN: ("see_desk", "see_audit", "read_document", "replay_delivery", "manage_people"),
 }
 
 

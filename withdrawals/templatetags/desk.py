@@ -12,7 +12,7 @@ from django.template import Context
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from withdrawals.models import ROLE_PERMISSIONS, AuditEntry, Status
+from withdrawals.models import ROLE_PERMISSIONS, AuditEntry, Game, Status
 from withdrawals.models.money import CENT
 
 register = template.Library()
@@ -29,6 +29,8 @@ STATUS_WORDS = {
     Status.REVERTED: "Undone",
 }
 ACTION_WORDS = {
+    "alarm.cleared": "Alarm cleared",
+    "alarm.raised": "Alarm raised",
     "cancellation.accepted": "AssetPay accepted the cancel",
     "cancellation.answered_late": "A late answer came",
     "cancellation.confirmed": "The item came back undone",
@@ -38,6 +40,7 @@ ACTION_WORDS = {
     "cancellation.sending": "AssetPay is being asked",
     "cancellation.uncertain": "Outcome of the cancel unknown",
     "cancellation.withdrawn": "Cancel taken back",
+    "document.read": "Raw document read",
     "item.appeared": "Item appeared",
     "item.changed": "Item changed",
     "person.created": "Person added",
@@ -145,6 +148,12 @@ def status_words(status: str) -> str:
 
 
 @register.filter
+def game_words(game: str | None) -> str:
+    """A game by its name, where we know it."""
+    return Game(game).label if game in Game.values else game or NOTHING
+
+
+@register.filter
 def action_words(action: str) -> str:
     """An audit verb in words; an unknown one as it is."""
     return ACTION_WORDS.get(action, action)
@@ -190,7 +199,8 @@ def moves(entry: AuditEntry) -> Iterator[tuple[str, str, str]]:
     for name in [*after, *(name for name in before if name not in after)]:
         if name == "reported_status" and after.get(name) == after.get("status"):
             continue  # said once is enough
-        yield spaced(name), _plain(before.get(name)), _plain(after.get(name))
+        old, new = _plain(before.get(name)), _plain(after.get(name))
+        yield spaced(name), "" if old == new else old, new
 
 
 def _plain(value: object) -> str:

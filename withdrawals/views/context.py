@@ -10,9 +10,9 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from withdrawals.models import Cancellation, CancellationState, Delivery, Refund, RefundState
+from withdrawals.models import Alarm, AlarmKind, Cancellation, CancellationState, Delivery, Refund, RefundState
 from withdrawals.views.access import DeskRequest
-from withdrawals.views.worklist import TAB_BY_NAME
+from withdrawals.views.worklist import TAB_BY_NAME, count_up_to
 
 WARN_FOR = timedelta(hours=24)
 
@@ -24,7 +24,7 @@ class RailEntry:
     name: str
     label: str
     icon: str
-    count: int = 0
+    count: str = "0"
     is_pressing: bool = False
     permission: str = "see_desk"
 
@@ -88,6 +88,13 @@ class Desk:
         return Delivery.objects.unmarked_approvals(self.now - WARN_FOR).order_by("-last_received_at").first()
 
     @cached_property
+    def alarms(self) -> list[Alarm]:
+        """What is wrong with what comes in; approvals have a banner of their own, which needs no clock to appear."""
+        if not self.is_member:
+            return []
+        return list(Alarm.objects.ringing().exclude(kind=AlarmKind.APPROVALS_HERE))
+
+    @cached_property
     def rail(self) -> list[RailEntry]:
         """The noun pages, in the order of the work, with what waits in each."""
         uncertain = Cancellation.objects.filter(state=CancellationState.UNCERTAIN).count()
@@ -96,11 +103,11 @@ class Desk:
         troubled = Delivery.objects.needing_a_person().count()
         entries = [
             RailEntry("overview", "Overview", "gauge"),
-            RailEntry("item_list", "Items", "package", TAB_BY_NAME["can"].holds(self.now).count()),
+            RailEntry("item_list", "Items", "package", count_up_to(TAB_BY_NAME["can"].holds(self.now))),
             RailEntry("trade_list", "Trades", "arrow-left-right"),
-            RailEntry("cancellation_list", "Cancellations", "circle-x", in_progress, is_pressing=bool(uncertain)),
-            RailEntry("refund_list", "Refunds", "banknote-arrow-up", refunds),
-            RailEntry("delivery_list", "Callbacks", "inbox", troubled, is_pressing=bool(troubled)),
+            RailEntry("cancellation_list", "Cancellations", "circle-x", str(in_progress), is_pressing=bool(uncertain)),
+            RailEntry("refund_list", "Refunds", "banknote-arrow-up", str(refunds)),
+            RailEntry("delivery_list", "Callbacks", "inbox", str(troubled), is_pressing=bool(troubled)),
             RailEntry("audit_list", "Audit log", "scroll-text", permission="see_audit"),
         ]
         return [entry for entry in entries if self._request.user.may(entry.permission)]

@@ -12,7 +12,7 @@ from withdrawals.forms import CancelForm, SearchForm
 from withdrawals.models import Item
 from withdrawals.views.access import DeskRequest, SeeOther, needs, safe_next, screen_origin
 from withdrawals.views.paging import BadCursor, keyset_page
-from withdrawals.views.worklist import TAB_BY_NAME, TABS, ItemRow, for_rows, item_row, item_rows
+from withdrawals.views.worklist import TAB_BY_NAME, TABS, ItemRow, count_up_to, for_rows, item_row, item_rows
 
 
 @require_safe
@@ -39,7 +39,7 @@ def item_list(request: DeskRequest) -> HttpResponse:
     context = {
         "page": page,
         "rows": item_rows(page.rows, person=request.user, now=now),
-        "tabs": [(each, query.count()) for each, query in zip(TABS, queries, strict=True)],
+        "tabs": [(each, count_up_to(query)) for each, query in zip(TABS, queries, strict=True)],
         "tab": tab,
         "q": text,
         "is_id": is_id,

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 
 from withdrawals.models import AuditEntry, Cancellation, CancellationState, Delivery, Refund, RefundState
 from withdrawals.views.access import DeskRequest, needs
-from withdrawals.views.worklist import TAB_BY_NAME
+from withdrawals.views.worklist import TAB_BY_NAME, count_up_to
 
 LATEST = 12
 
@@ -25,9 +25,9 @@ def overview(request: DeskRequest) -> HttpResponse:
         for state in (RefundState.DUE, RefundState.IN_REVIEW)
     }
     context = {
-        "cancellable": TAB_BY_NAME["can"].holds(now).count(),
-        "soon": TAB_BY_NAME["soon"].holds(now).count(),
-        "in_progress": TAB_BY_NAME["open"].holds(now).count(),
+        "cancellable": count_up_to(TAB_BY_NAME["can"].holds(now)),
+        "soon": count_up_to(TAB_BY_NAME["soon"].holds(now)),
+        "in_progress": count_up_to(TAB_BY_NAME["open"].holds(now)),
         "uncertain": Cancellation.objects.filter(state=CancellationState.UNCERTAIN).count(),
         "due": refunds[RefundState.DUE],
         "in_review": refunds[RefundState.IN_REVIEW],

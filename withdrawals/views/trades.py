@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from withdrawals.actions.documents import note_document_read
 from withdrawals.actions.trades import CheckFailed, check_trade
 from withdrawals.filters import TradeFilter
 from withdrawals.models import AuditEntry, Item, Read, Refund, Trade
@@ -57,7 +58,11 @@ def _trade_page(request: DeskRequest, pk: int, *, problem: str = "", status: int
 @require_safe
 @needs("read_document")
 def trade_document(request: DeskRequest, pk: int) -> HttpResponse:
-    """GET /trades/<pk>/document/: the last document as text, or that of one kept read (`?read=<pk>`)."""
+    """GET /trades/<pk>/document/: the last document as text, or that of one kept read (`?read=<pk>`).
+
+    The reading is an entry in the audit log.
+    """
+    now = timezone.now()
     trade = get_object_or_404(Trade, pk=pk)
     wanted = request.GET.get("read", "")
     read = None
@@ -65,6 +70,8 @@ def trade_document(request: DeskRequest, pk: int) -> HttpResponse:
         if not (wanted.isascii() and wanted.isdigit()):
             raise Http404("No such read.")
         read = get_object_or_404(Read, pk=int(wanted), trade=trade)
+    document = f"read:{read.pk}" if read else "trade"
+    note_document_read(document=document, trade=trade, origin=screen_origin(request), now=now)
     return render(request, "trade_document.html", {"trade": trade, "read": read})
 
 

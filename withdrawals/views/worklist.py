@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 
 from withdrawals.models import Cancellation, Item, Refund, Refusal, User
 
 Items = QuerySet[Item]
+MOVING_FOR = timedelta(minutes=10)
+# Counting further would cost more than the number is worth.
+COUNTED = 10_000
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,12 @@ TABS = (
 TAB_BY_NAME = {tab.name: tab for tab in TABS}
 
 
+def count_up_to(items: Items) -> str:
+    """How many there are, in words of a few signs: exact as far as anybody would read."""
+    number = items.order_by()[: COUNTED + 1].count()
+    return str(number) if number <= COUNTED else f"{COUNTED}+"
+
+
 @dataclass(frozen=True)
 class ItemRow:
     """What the row of one item shows to one person at one moment."""
@@ -87,6 +96,12 @@ class ItemRow:
     def is_open(self) -> bool:
         """Whether a cancellation of it may still change; the row then looks again by itself."""
         return self.cancellation is not None and self.cancellation.is_open
+
+    @property
+    def look_again_seconds(self) -> int:
+        """How soon the row looks again by itself: at once while things move, seldom when AssetPay takes its time."""
+        moved_at = self.cancellation.changed_at if self.cancellation else self.now
+        return 3 if self.now - moved_at < MOVING_FOR else 15
 
     @property
     def can_undo(self) -> bool:
