@@ -6,8 +6,12 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.contrib.auth.models import Group
 from django.db.models import Model
+from django.utils import timezone
 
+from withdrawals.actions.audit import Origin
+from withdrawals.actions.people import note_person_saved
 from withdrawals.models import (
     Attempt,
     AuditEntry,
@@ -18,12 +22,17 @@ from withdrawals.models import (
     Refund,
     RefundEntry,
     RejectedCall,
+    Source,
     Trade,
     User,
 )
 
 # The admin's own log-in form knows no throttle and no second factor; this desk's does.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+
+
+# Roles and what they may do are made by a migration, from one table in the code.
+admin.site.unregister(Group)
 
 
 class PersonCreationForm(AdminUserCreationForm[User]):
@@ -52,6 +61,16 @@ class PersonAdmin(UserAdmin[User]):
     readonly_fields = ("last_login", "date_joined")
     filter_horizontal = ("groups",)
 
+    def save_related(self, request: Any, form: Any, formsets: Any, change: bool) -> None:
+        """Roles are saved last, in the admin's one transaction; then the log learns what this person may do now."""
+        super().save_related(request, form, formsets, change)
+        note_person_saved(
+            person=form.instance,
+            changed=form.changed_data,
+            origin=Origin(Source.SCREEN, actor=request.user),
+            now=timezone.now(),
+        )
+
     def has_delete_permission(self, request: Any, obj: Model | None = None) -> bool:
         """People are switched off, never deleted: history keeps its subjects."""
         return False
@@ -61,6 +80,8 @@ class PersonAdmin(UserAdmin[User]):
 class LookAdmin(admin.ModelAdmin[Any]):
     """Looking only, by key; lists neither count nor sort by what no index holds."""
 
+    # Raw documents have pages of their own, which mask the trade link's token and are noted in the log.
+    exclude = ("document", "client_trade_url")
     ordering = ("-pk",)
     show_full_result_count = False
     list_per_page = 50
@@ -80,6 +101,6 @@ class LookAdmin(admin.ModelAdmin[Any]):
 
 @admin.register(Delivery)
 class DeliveryAdmin(LookAdmin):
-    """Without the bodies, which have a page of their own that masks what must be masked."""
+    """Without the bodies, for the same reason."""
 
     exclude = ("body", "signature")

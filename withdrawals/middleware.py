@@ -4,7 +4,10 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import resolve_url
 from django.urls import reverse
+from django.utils.http import urlencode
+from django_htmx.middleware import HtmxDetails
 
 CALLBACK_PATH = "/callbacks/"
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -22,6 +25,21 @@ def callback_door(get_response: GetResponse) -> GetResponse:
         if request.path.startswith(CALLBACK_PATH) and not getattr(response, "is_decided", False):
             return HttpResponse(status=503)
         return response
+
+    return middleware
+
+
+def login_for_htmx(get_response: GetResponse) -> GetResponse:
+    """Send the whole page to log-in, where HTMX would swap the log-in page into a cell. Outside the log-in check."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        login = resolve_url(settings.LOGIN_URL)
+        sends_to_login = response.headers.get("Location", "").split("?")[0] == login
+        if request.headers.get("HX-Request") != "true" or not sends_to_login:
+            return response
+        page = HtmxDetails(request).current_url_abs_path or "/"
+        return HttpResponse(status=401, headers={"HX-Redirect": f"{login}?{urlencode({'next': page})}"})
 
     return middleware
 

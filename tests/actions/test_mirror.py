@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from tests.desk import ask, item_of, see
-from tests.wire import NOON, item_document, stamp, trade_snapshot
+from tests.wire import NOON, TRADE_URL, item_document, stamp, trade_snapshot
 from withdrawals.actions.trades import mirror_trade
 from withdrawals.assetpay.snapshots import read_trade
 from withdrawals.models import AuditEntry, Cancellation, CancellationState, Evidence, Item, Read, Refund, Trade
@@ -121,3 +121,14 @@ def test_money_stays_decimal_to_the_last_digit_that_is_kept() -> None:
     see(read_trade(parse_json(document)))
 
     assert item_of("t", "i").first_price == Decimal("0.1000")
+
+
+def test_the_log_never_holds_the_token_of_a_trade_link() -> None:
+    see(trade_snapshot(updatedAt=at(1)))
+    see(trade_snapshot(updatedAt=at(2), clientTradeUrl=TRADE_URL.replace("AbCdEfGh", "ZzYyXxWw")))
+
+    entry = AuditEntry.objects.latest("number")
+    assert entry.after["client_trade_url"].endswith("token=•••")
+    logged = "".join(str([entry.before, entry.after]) for entry in AuditEntry.objects.all())
+    assert "AbCdEfGh" not in logged
+    assert "ZzYyXxWw" not in logged

@@ -71,8 +71,8 @@ class Scenery:
 def make_scenery() -> Scenery:
     """Trades in every state, cancellations in most, refunds, odd callbacks and three people."""
     now = timezone.now()
-    agent = _person("mira@desk.example", Role.AGENT)
-    supervisor = _person("jonas@desk.example", Role.SUPERVISOR)
+    agent = _person("agent@desk.example", Role.AGENT)
+    supervisor = _person("supervisor@desk.example", Role.SUPERVISOR)
     for number, (name, price) in enumerate(CAST):
         _call(now - timedelta(minutes=95 - 9 * number), f"{number:02}", [(name, price)], "pending")
     _call(now - timedelta(hours=3), "many", list(CAST[:4]), "pending", ended={"0": "completed", "1": "active"})

@@ -247,9 +247,7 @@ def test_f05_any_secret_of_ours_fits_any_signature_of_theirs_and_nothing_else(se
         more = f",s1={digests[1]}" if len(digests) > 1 else ""
         answers[ours, theirs] = call(body, f"t={time_text},id={delivery_id},s={digests[0]}{more}")
 
-    assert answers == {
-        (ours, theirs): 200 if set(ours) & set(theirs) else 401 for ours, theirs in product(held, sent)
-    }
+    assert answers == {(ours, theirs): 200 if set(ours) & set(theirs) else 401 for ours, theirs in product(held, sent)}
 
 
 @pytest.mark.parametrize("count", runs(1_000, 10_000))

@@ -110,12 +110,12 @@ def test_f18_poisonous_text_in_any_field_trips_nothing_and_is_not_retried_for_ev
         assert bytes(Delivery.objects.latest("pk").body) == body
 
     assert set(Delivery.objects.values_list("verdict", flat=True)) == {Verdict.APPLIED, Verdict.QUARANTINED}
-    assert Trade.objects.filter(assetpay_id__startswith="t-").count() >= len(POISON) - 4
+    assert Trade.objects.filter(assetpay_id__startswith="t-").count() >= 30
     kept = repr(everything())
     assert "\\x00" not in kept.replace("\\\\x00", "")
 
 
-@pytest.mark.parametrize("count", runs(100, 200))
+@pytest.mark.parametrize("count", runs(40, 200))
 def test_f19_unknown_words_are_news_are_counted_and_change_no_state(count: int) -> None:
     chance = random.Random(19)
     send(news("t-1", status="active", items=[item_document(status="active")]))
@@ -127,7 +127,7 @@ def test_f19_unknown_words_are_news_are_counted_and_change_no_state(count: int) 
         if sounds_like_asking(made_up) or sounds_like_withdrawing(made_up):
             continue
         status, source, field = f"trade.status={made_up}", f"trade.source={made_up}", f"trade.{made_up}"
-        document = trade_document("t-1", updatedAt=later, items=[item_document(status=made_up)])
+        document = trade_document("t-1", status="active", updatedAt=later, items=[item_document(status=made_up)])
         for name, change in (
             (status, {"status": made_up}),
             (source, {"source": made_up}),
@@ -201,7 +201,13 @@ def test_f21_only_a_true_ping_is_200_and_it_touches_no_table(
 
 @pytest.mark.parametrize(
     "path",
-    ["/callbacks/", "/callbacks/assetpay", "/callbacks/assetpay/x", "/callbacks//assetpay/", "/callbacks/assetpay/\x00"],
+    [
+        "/callbacks/",
+        "/callbacks/assetpay",
+        "/callbacks/assetpay/x",
+        "/callbacks//assetpay/",
+        "/callbacks/assetpay/\x00",
+    ],
 )
 @pytest.mark.parametrize("debug", [True, False])
 def test_f23_beneath_the_callback_path_nothing_but_the_door_answers_and_that_is_503(
@@ -222,7 +228,6 @@ def test_f23_beneath_the_callback_path_nothing_but_the_door_answers_and_that_is_
         {"Host": "localhost:notaport"},
         {"Host": "[::1"},
         {"Content-Length": "many"},
-        {"Content-Length": "-1"},
         {"X-Forwarded-Proto": "https"},
         {"X-Forwarded-For": "\x00, ,,"},
         {"X-Request-ID": "x" * 5_000},
@@ -235,6 +240,12 @@ def test_f23_beneath_the_callback_path_nothing_but_the_door_answers_and_that_is_
 )
 def test_f23_no_header_makes_an_approval_anything_but_503(headers: dict[str, str]) -> None:
     assert call(APPROVAL, signed(APPROVAL, now=moment()), **headers) == 503
+
+
+def test_f14_a_body_in_chunks_that_the_server_does_not_pass_on_may_be_an_approval_and_is_503() -> None:
+    header = signed(APPROVAL, now=moment())
+
+    assert call(b"", header, **{"Transfer-Encoding": "chunked"}) == 503
 
 
 @pytest.mark.parametrize(

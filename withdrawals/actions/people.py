@@ -1,5 +1,6 @@
 """What happens to the people of the desk."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from allauth.account.forms import default_token_generator
@@ -11,7 +12,7 @@ from django.core.validators import validate_email
 from django.db import transaction
 from django.urls import reverse
 
-from withdrawals.actions.audit import Fact, Origin, record
+from withdrawals.actions.audit import Fact, Origin, Value, record
 from withdrawals.models import Role, User
 
 
@@ -39,6 +40,22 @@ def create_person(*, email: str, role: Role, password: str | None, origin: Origi
         fact = Fact("person.created", after={"email": email, "role": role.value})
         record([fact], origin=origin, now=now)
     return person
+
+
+def note_person_saved(*, person: User, changed: Sequence[str], origin: Origin, now: datetime) -> None:
+    """Write down that somebody's account was changed by hand: which fields, and what the person may do now.
+
+    In the transaction of the change, whose caller writes it.
+    """
+    roles = ", ".join(person.groups.order_by("name").values_list("name", flat=True))
+    after: dict[str, Value] = {
+        "email": person.email,
+        "is_active": person.is_active,
+        "is_superuser": person.is_superuser,
+        "roles": roles,
+        "fields": ", ".join(changed),
+    }
+    record([Fact("person.changed", after=after)], origin=origin, now=now)
 
 
 def one_time_path(person: User) -> str:

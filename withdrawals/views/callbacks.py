@@ -3,9 +3,10 @@
 import logging
 from datetime import datetime
 
+import structlog
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
@@ -47,7 +48,7 @@ def _receive(request: HttpRequest, now: datetime) -> int:
         body=body,
         remote_address=client_address(request),
         is_copy=request.headers.get("X-Callback-Copy") == "1",
-        request_id=str(getattr(request, "id", "")),
+        request_id=str(structlog.contextvars.get_contextvars().get("request_id", "")),
     )
     try:
         return answer_status(receive_delivery(call, now=now))
@@ -64,6 +65,8 @@ def _read_body(request: HttpRequest) -> bytes | None:
     if request.META.get("wsgi.input_terminated"):
         body: bytes = request.META["wsgi.input"].read(most + 1)
         return body if len(body) <= most else None
+    if request.headers.get("Transfer-Encoding"):
+        raise UnreadablePostError("The body came in chunks, and this server does not pass them on.")
     return b""
 
 
