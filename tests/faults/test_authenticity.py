@@ -171,7 +171,7 @@ def test_f03_truncated_empty_doubled_and_foreign_signatures_are_401() -> None:
         f"{head},s={digest[:-1]}g",
         f"{head},s={digest.upper()}",
         f"{head},s={digest[:-1]}é",
-        f"{head},s={'٠' * 64}",
+        f"{head},s={chr(0x660) * 64}",
         f"{head},s1={digest}",
         f"v1,{digest}",  # the vectors of CVE-2024-21491: a shorter or empty list of signatures compared as equal
         f"v1,{digest[:10]}",
