@@ -158,12 +158,24 @@ def _in_words(fact: Fact) -> str:
     about = fact.item.title if fact.item else "Trade"
     if fact.action.endswith(".appeared"):
         return f"{about}: new, {fact.after.get('status')}"
-    moves = [f"{fact.before.get(name, '-')} → {value}" for name, value in fact.after.items() if name in IN_WORDS]
+    moves = []
+    for name, value in fact.after.items():
+        if name in IN_WORDS:
+            before = fact.before.get(name)
+            moved = f"{value}" if before in (None, "") else f"{before} → {value}"
+            moves.append(f"{IN_WORDS[name]}{moved}")
     return f"{about}: {', '.join(moves) or ', '.join(fact.after)}"
 
 
-# The columns whose values speak for themselves in a list of changes; others are only named.
-IN_WORDS = ("status", "cancellation", "refund", "reverted_by", "price", "error")
+# The columns whose values speak for themselves in a list of changes, and how each is called; others are only named.
+IN_WORDS = {
+    "status": "",
+    "cancellation": "cancellation ",
+    "refund": "refund ",
+    "reverted_by": "reverted by ",
+    "price": "price ",
+    "error": "error ",
+}
 
 
 def check_trade(*, trade_id: int, actor_origin: Origin, now: datetime) -> Mirrored:
