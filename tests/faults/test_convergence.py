@@ -10,7 +10,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from sandbox.client import SandboxControl
 from sandbox.testing import RunningSandbox, running_sandbox
-from tests.faults.door import moment, runs
+from tests.faults.door import moment
 from tests.wire import NOON
 from withdrawals.actions.audit import Origin
 from withdrawals.actions.trades import import_trades, reconcile
@@ -128,7 +128,7 @@ def stir(control: SandboxControl, chance: random.Random, open_items: dict[tuple[
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("minutes", runs(6, 60))
+@pytest.mark.parametrize("minutes", [6, pytest.param(60, marks=pytest.mark.soak)])
 def test_p6_after_a_storm_of_lost_repeated_reordered_and_forged_callbacks_the_mirror_equals_assetpay(
     minutes: int, live_server: LiveServer, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,7 +17,7 @@ import pytest
 from django.conf import settings as configured
 
 from tests.desk import news, signed
-from tests.faults.door import APPROVAL, DOOR, call, moment, runs, send
+from tests.faults.door import APPROVAL, DOOR, call, moment, send
 from tests.wire import item_document
 from withdrawals.models import Delivery, RejectedCall, Verdict
 
@@ -123,7 +123,7 @@ def in_pieces(body: bytes, size: int = 100) -> Iterator[bytes]:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("megabytes", runs(64, 1_024))
+@pytest.mark.parametrize("megabytes", [64, pytest.param(1_024, marks=pytest.mark.soak)])
 def test_f13_f14_the_real_server_takes_chunks_and_is_not_filled_by_what_never_ends(
     server: Server, megabytes: int
 ) -> None:

@@ -23,8 +23,8 @@ class AlarmKind(models.TextChoices):
 ADVICE = {
     AlarmKind.APPROVALS_HERE: (
         "This desk answers every approval 503, so withdrawals are rejected after three tries. In AssetPay's settings, "
-        "point the callback address back at your own backend, and let that pass a copy on to this desk. If the calls come "
-        "from your backend's own address, nothing was rejected: its forwarder or a proxy drops the mark of the copy."
+        "point the callback address back at your own backend, and let that pass a copy on to this desk. If the calls "
+        "come from your backend's own address, nothing was rejected: its forwarder or a proxy drops the copy's mark."
     ),
     AlarmKind.WRONG_SECRET: (
         "Calls that look like AssetPay's carry a signature that none of our secrets made. Was the API secret changed "
