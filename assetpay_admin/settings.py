@@ -134,6 +134,9 @@ DATABASES["default"]["ATOMIC_REQUESTS"] = False
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     if sqlite3.sqlite_version_info < (3, 37):
         raise refuse("DATABASE_URL", f"SQLite {sqlite3.sqlite_version} is too old; 3.37 is needed.")
+    # A fresh clone has no var/ yet, and SQLite makes files, not folders.
+    if Path(DATABASES["default"]["NAME"]).resolve().parent == BASE_DIR / "var":
+        (BASE_DIR / "var").mkdir(exist_ok=True)
     # IMMEDIATE: a transaction takes the write lock when it begins, so none fails half-way for want of it.
     # FULL: what was answered to AssetPay survives a power cut.
     DATABASES["default"]["OPTIONS"] = {
