@@ -304,7 +304,11 @@ SLACK_WEBHOOK_URL = env.str("SLACK_WEBHOOK_URL", default="")
 if SLACK_WEBHOOK_URL and not SLACK_WEBHOOK_URL.startswith("https://"):
     raise refuse("SLACK_WEBHOOK_URL", "must start with https://.")
 EMAIL_URL = env.str("EMAIL_URL", default="")
-MAILERS: dict[str, dict[str, object]] = {"default": {"BACKEND": "django.core.mail.backends.console.EmailBackend"}}
+MAILERS: dict[str, dict[str, object]] = {}
+if DEBUG:
+    MAILERS["default"] = {"BACKEND": "django.core.mail.backends.console.EmailBackend"}
+# Mail is optional: without an address nothing is sent, and nothing fails for it.
+SILENCED_SYSTEM_CHECKS = [] if EMAIL_URL else ["mail.W001"]
 if EMAIL_URL:
     try:
         mail = env.email_url("EMAIL_URL")

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa.adapter import DefaultMFAAdapter
@@ -16,6 +17,11 @@ class ClosedSignupAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Never."""
         return False
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Without a mailer nothing is sent, and the page that asked for it says the same as ever."""
+        if settings.MAILERS:
+            super().send_mail(template_prefix, email, context)
 
 
 class SealedSeedAdapter(DefaultMFAAdapter):

@@ -274,7 +274,7 @@ def test_f05_a_rotation_rejects_nothing_genuine(settings: Settings, count: int) 
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("count", runs(200, 10_000))
+@pytest.mark.parametrize("count", runs(100, 10_000))
 def test_f06_a_replay_of_genuine_news_has_one_effect(count: int) -> None:
     chance = random.Random(6)
     bodies = [news(f"trade-{number}", items=[item_document(status="reverted")]) for number in range(10)]

@@ -115,7 +115,7 @@ def test_f18_poisonous_text_in_any_field_trips_nothing_and_is_not_retried_for_ev
     assert "\\x00" not in kept.replace("\\\\x00", "")
 
 
-@pytest.mark.parametrize("count", runs(40, 200))
+@pytest.mark.parametrize("count", runs(20, 200))
 def test_f19_unknown_words_are_news_are_counted_and_change_no_state(count: int) -> None:
     chance = random.Random(19)
     send(news("t-1", status="active", items=[item_document(status="active")]))
@@ -151,7 +151,7 @@ def test_f19_an_unknown_kind_that_speaks_of_taking_out_is_503() -> None:
     assert {send(json.dumps(body).encode()) for body in bodies} == {503}
 
 
-@pytest.mark.parametrize("count", runs(60, 1_000))
+@pytest.mark.parametrize("count", runs(30, 1_000))
 def test_f20_news_of_trades_nobody_knew_is_mirrored_at_once(count: int) -> None:
     assert {send(news(f"orphan-{number}")) for number in range(count)} == {200}
 

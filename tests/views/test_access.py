@@ -1,10 +1,13 @@
 """Who gets in, and what everybody else is told."""
 
+import re
 from collections.abc import Callable
 
 import pytest
 from django.conf import LazySettings
+from django.http import HttpResponse
 from django.test import Client
+from pytest_django import Settings
 
 from tests.factories import CancellationFactory, DeliveryFactory, ItemFactory, RefundFactory, UserFactory
 from tests.views.conftest import LogIn
@@ -181,3 +184,18 @@ def test_the_desk_stays_shut_until_a_second_factor_is_set_up(log_in: LogIn, sett
     assert response.redirect_chain == [("/accounts/2fa/", 302)]
     assert "opens once a second factor is set up" in text(response)
     assert 'class="rail"' not in text(response)
+
+
+def without_times(response: HttpResponse) -> str:
+    return re.sub(r'data-server-now="[^"]*"', "", text(response))
+
+
+def test_a_forgotten_password_is_no_fault_where_nothing_can_be_mailed(client: Client, settings: Settings) -> None:
+    settings.MAILERS = {}
+    person = UserFactory()
+
+    known = client.post("/accounts/password/reset/", {"email": person.email}, follow=True)
+    unknown = client.post("/accounts/password/reset/", {"email": "nobody@desk.example"}, follow=True)
+
+    assert known.status_code == unknown.status_code == 200
+    assert without_times(known) == without_times(unknown)
