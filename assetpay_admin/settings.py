@@ -59,10 +59,17 @@ if not SECRET_KEY or (len(SECRET_KEY) < 32 and not DEBUG):
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
 if not ALLOWED_HOSTS:
     raise refuse("ALLOWED_HOSTS", "must name the host names that people and AssetPay use, comma-separated.")
+for host in ALLOWED_HOSTS:
+    if "/" in host:
+        raise refuse("ALLOWED_HOSTS", f"{host!r} must be a host name alone, without https://.")
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 for origin in CSRF_TRUSTED_ORIGINS:
     if not origin.startswith(("http://", "https://")):
         raise refuse("CSRF_TRUSTED_ORIGINS", f"{origin!r} must start with https:// (or http://).")
+
+PORT = whole_number("PORT", 8_000, least=1, most=65_535)
+# Where people find the desk, for links that an operator passes on.
+DESK_ORIGIN = CSRF_TRUSTED_ORIGINS[0] if CSRF_TRUSTED_ORIGINS else f"http://127.0.0.1:{PORT}"
 
 ROOT_URLCONF = "assetpay_admin.urls"
 WSGI_APPLICATION = "assetpay_admin.wsgi.application"
@@ -186,6 +193,8 @@ ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
 
 MFA_REQUIRED = switch("MFA_REQUIRED", default=True)
 MFA_ADAPTER = "withdrawals.accounts.SealedSeedAdapter"
+# Accounts are made by an operator for an address that they know; nobody verifies it by mail.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEBUG
@@ -271,6 +280,12 @@ for secret in ASSETPAY_API_SECRETS:
     if len(secret.encode()) < 16:
         raise refuse("ASSETPAY_API_SECRETS", "must hold one or more secrets, each of at least 16 bytes.")
 ASSETPAY_AUTHORIZATION_SCHEME = env.str("ASSETPAY_AUTHORIZATION_SCHEME", default="Bearer")
+for name, value in (
+    ("ASSETPAY_API_KEY", ASSETPAY_API_KEY),
+    ("ASSETPAY_AUTHORIZATION_SCHEME", ASSETPAY_AUTHORIZATION_SCHEME),
+):
+    if not (value.isascii() and value.isprintable() and " " not in value):
+        raise refuse(name, "must be plain characters without blanks; it travels in a header.")
 ASSETPAY_CANCELS_PER_MINUTE = whole_number("ASSETPAY_CANCELS_PER_MINUTE", 10, least=1, most=6_000)
 ASSETPAY_TIMEOUT_SECONDS = whole_number("ASSETPAY_TIMEOUT_SECONDS", 10, least=1, most=60)
 CALLBACK_TOLERANCE_SECONDS = whole_number("CALLBACK_TOLERANCE_SECONDS", 300, least=1, most=3_600)
@@ -312,7 +327,7 @@ SILENCED_SYSTEM_CHECKS = [] if EMAIL_URL else ["mail.W001"]
 if EMAIL_URL:
     try:
         mail = env.email_url("EMAIL_URL")
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, ImproperlyConfigured) as error:
         raise refuse("EMAIL_URL", "must read like smtp+tls://name:password@mail.example.com:587.") from error
     MAILERS["default"] = {
         "BACKEND": mail["EMAIL_BACKEND"],

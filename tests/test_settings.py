@@ -34,7 +34,8 @@ def start(**changed: str | None) -> subprocess.CompletedProcess[str]:
 def test_good_settings_start() -> None:
     started = start()
 
-    assert (started.returncode, started.stdout.strip()) == (0, "System check identified no issues (0 silenced).")
+    assert started.returncode == 0
+    assert started.stdout.startswith("System check identified no issues")
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,11 @@ def test_good_settings_start() -> None:
         ("SECRET_KEY", "short"),
         ("MFA_SEED_KEY", None),
         ("ALLOWED_HOSTS", None),
+        ("ALLOWED_HOSTS", "https://desk.example"),
+        ("ASSETPAY_API_KEY", "ap key"),
+        ("ASSETPAY_AUTHORIZATION_SCHEME", "Bearer "),
+        ("EMAIL_URL", "nonsense"),
+        ("PORT", "eight thousand"),
         ("CSRF_TRUSTED_ORIGINS", "desk.example"),
         ("DATABASE_URL", "mysql://localhost/x"),
         ("ASSETPAY_BASE_URL", None),

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import unicodedata
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -17,6 +18,11 @@ class ClosedSignupAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Never."""
         return False
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """One counter for an account, however its e-mail is spelt and by whatever host name it is asked for."""
+        email = unicodedata.normalize("NFKC", str(credentials.get("email", ""))).casefold().strip()
+        return "login:" + hashlib.sha256(email.encode()).hexdigest()
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Without a mailer nothing is sent, and the page that asked for it says the same as ever."""

@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.contrib.auth.models import Group
+from django.db import transaction
 from django.db.models import Model
 from django.utils import timezone
 
@@ -70,6 +71,19 @@ class PersonAdmin(UserAdmin[User]):
             origin=Origin(Source.SCREEN, actor=request.user),
             now=timezone.now(),
         )
+
+    def user_change_password(self, request: Any, id: str, form_url: str = "") -> Any:
+        """A password set for somebody else is in the log too."""
+        answer = super().user_change_password(request, id, form_url)
+        if request.method == "POST" and answer.status_code == 302:
+            with transaction.atomic():
+                note_person_saved(
+                    person=User.objects.get(pk=id),
+                    changed=["password"],
+                    origin=Origin(Source.SCREEN, actor=request.user),
+                    now=timezone.now(),
+                )
+        return answer
 
     def has_delete_permission(self, request: Any, obj: Model | None = None) -> bool:
         """People are switched off, never deleted: history keeps its subjects."""

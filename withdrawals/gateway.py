@@ -1,6 +1,7 @@
 """Where our keys meet AssetPay's API. The only reader of the AssetPay settings and the only user of its client."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from django.conf import settings
 
 from withdrawals.assetpay.cancels import CancelAnswer
 from withdrawals.assetpay.client import AssetPayClient
+from withdrawals.assetpay.errors import Refused
 from withdrawals.assetpay.signature import BadSignature, Malformed, parse_header, self_test, verify
 from withdrawals.assetpay.snapshots import TradeSnapshot
 from withdrawals.assetpay.tokens import mint_client_token
@@ -30,6 +32,8 @@ __all__ = [
     "self_test",
     "trades_per_read",
 ]
+
+log = logging.getLogger(__name__)
 
 SOURCE_SELF = "self"
 REFS_PER_READ = 100
@@ -131,8 +135,16 @@ def fetch_back(trades: Sequence[Trade], *, now: datetime) -> tuple[Fetched, ...]
     """Known trades as AssetPay describes them now, by the route that we have a key for; raises as `fetch_trades`."""
     if settings.ASSETPAY_API_KEY:
         return fetch_trades([trade.assetpay_id for trade in trades if is_ref(trade.assetpay_id)])
-    found = (fetch_trade(trade, now=now) for trade in trades if trade.source != SOURCE_SELF)
-    return tuple(fetched for fetched in found if fetched is not None)
+    found = []
+    for trade in trades:
+        try:
+            fetched = fetch_trade(trade, now=now)
+        except (CannotAsk, Refused) as error:
+            # This one customer cannot be asked for; the next may.
+            log.warning("trade %s cannot be read back: %s", trade.pk, error)
+        else:
+            found += [fetched] if fetched is not None else []
+    return tuple(found)
 
 
 def is_ref(text: str) -> bool:

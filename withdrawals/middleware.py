@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from allauth.account.authentication import get_authentication_records
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
@@ -22,7 +24,8 @@ def callback_door(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        if request.path.startswith(CALLBACK_PATH) and not getattr(response, "is_decided", False):
+        path = request.path_info.lower().replace("//", "/")
+        if path.startswith(CALLBACK_PATH) and not getattr(response, "is_decided", False):
             return HttpResponse(status=503)
         return response
 
@@ -45,13 +48,15 @@ def login_for_htmx(get_response: GetResponse) -> GetResponse:
 
 
 def staff_pages(get_response: GetResponse) -> GetResponse:
-    """Pages for people: never kept by a cache, and with MFA_REQUIRED closed until a second factor is set up."""
+    """Pages for people: never kept by a cache, and with MFA_REQUIRED closed until a second factor was given."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        if settings.MFA_REQUIRED and request.user.is_authenticated and _is_desk(request) and not _has_mfa(request):
-            return HttpResponseRedirect(reverse("mfa_index"))
+        if settings.MFA_REQUIRED and request.user.is_authenticated and _is_desk(request) and not _used_mfa(request):
+            factors = Authenticator.objects.filter(user=request.user.pk).exclude(type="recovery_codes")
+            has_factor = factors.exists()
+            return HttpResponseRedirect(reverse("mfa_reauthenticate" if has_factor else "mfa_index"))
         response = get_response(request)
-        if not request.path.startswith((settings.STATIC_URL, CALLBACK_PATH)):
+        if not request.path_info.startswith((settings.STATIC_URL, CALLBACK_PATH)):
             response.headers.setdefault("Cache-Control", "no-store")
         return response
 
@@ -59,8 +64,9 @@ def staff_pages(get_response: GetResponse) -> GetResponse:
 
 
 def _is_desk(request: HttpRequest) -> bool:
-    return not request.path.startswith(("/accounts/", CALLBACK_PATH, "/health/", settings.STATIC_URL))
+    return not request.path_info.startswith(("/accounts/", CALLBACK_PATH, "/health/", settings.STATIC_URL))
 
 
-def _has_mfa(request: HttpRequest) -> bool:
-    return bool(request.user.authenticator_set.exists())  # type: ignore[union-attr] # logged in, by the caller
+def _used_mfa(request: HttpRequest) -> bool:
+    """Whether this very session gave a second factor; that its owner has set one up since says nothing of it."""
+    return any(record.get("method") == "mfa" for record in get_authentication_records(request))

@@ -141,6 +141,7 @@ def test_the_command_names_what_it_did_and_dry_does_nothing() -> None:
         call_command("replay_delivery", "never-heard-of")
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_dry_replay_of_what_fails_here_writes_nothing_either() -> None:
     deliver(news(), delivery_id="d-1")
     before = everything()

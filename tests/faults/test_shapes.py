@@ -156,7 +156,7 @@ def test_f20_news_of_trades_nobody_knew_is_mirrored_at_once(count: int) -> None:
     assert {send(news(f"orphan-{number}")) for number in range(count)} == {200}
 
     assert Trade.objects.count() == Delivery.objects.filter(trade__isnull=False).count() == count
-    assert Trade.objects.worth_reading().count() == count
+    assert Trade.objects.still_open().count() == count
 
 
 def pings() -> list[tuple[bytes, bool]]:

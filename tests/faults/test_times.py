@@ -35,7 +35,7 @@ def test_f08_late_news_is_kept_marked_and_merged_forward_only(age: timedelta) ->
     assert Item.objects.get(trade__assetpay_id="t-1").status == "active"
     assert list(Delivery.objects.order_by("pk").values_list("is_late", flat=True)) == [False, True, True]
     # Both are among what the next reading back asks AssetPay for.
-    assert set(Trade.objects.worth_reading().values_list("assetpay_id", flat=True)) == {"t-1", "t-2"}
+    assert set(Trade.objects.still_open().values_list("assetpay_id", flat=True)) == {"t-1", "t-2"}
 
 
 def test_f08_news_a_month_late_is_refused_unless_the_settings_allow_it(settings: Settings) -> None:

@@ -39,7 +39,7 @@ def request_cancellation(
     with transaction.atomic():
         # The row lock keeps two clicks in line on PostgreSQL; SQLite's transactions are in line anyway. The unique
         # constraint holds without it.
-        item = Item.objects.select_for_update(of=("self",)).select_related("trade").get(pk=item_id)
+        item = Item.objects.select_for_update(of=("self",), no_key=True).select_related("trade").get(pk=item_id)
         _refuse_second(item)
         refusal = item.cancel_refusal(now)
         if refusal is not None:

@@ -18,6 +18,8 @@ from withdrawals.models import Delivery, Evidence, RejectedCall, Source, Verdict
 
 log = logging.getLogger(__name__)
 
+# What is learned of a delivery when its body is read.
+UNDERSTOOD = ("kind", "subject_id", "verdict", "problem", "changes", "trade", "applied_at")
 KEPT_REJECTED_CALLS = 1_000
 CONFLICT = "The same delivery id came before with another body."
 
@@ -70,9 +72,9 @@ def receive_delivery(call: Call, *, now: datetime) -> Delivery:
         if not is_applied:
             started = time.monotonic()
             origin = Origin(Source.CALLBACK, name=ASSETPAY, request_id=call.request_id)
-            _understand(delivery, origin=origin, now=now)
+            _understand(delivery, origin=origin, now=now, is_first=True)
             delivery.took_ms = round(1_000 * (time.monotonic() - started))
-            delivery.save(update_fields=["took_ms"])
+            delivery.save(update_fields=[*UNDERSTOOD, "took_ms"])
     return delivery
 
 
@@ -82,12 +84,15 @@ def replay_delivery(*, delivery_id: int, origin: Origin, now: datetime, dry_run:
     Repeatable: the merge makes no second effect of what is already there. Raises Delivery.DoesNotExist.
     """
     with transaction.atomic():
-        delivery = Delivery.objects.select_for_update(of=("self",)).get(pk=delivery_id)
+        delivery = Delivery.objects.select_for_update(of=("self",), no_key=True).get(pk=delivery_id)
         before = delivery.verdict
-        _understand(delivery, origin=origin, now=now)
+        _understand(delivery, origin=origin, now=now, is_first=False)
         if dry_run:
             transaction.set_rollback(True)
         else:
+            if before not in (Verdict.APPLIED, Verdict.NOTED, Verdict.APPROVAL):
+                # Mended. What had its effect when it came keeps the record of that; the log tells of the replay.
+                delivery.save(update_fields=UNDERSTOOD)
             fact = Fact(
                 "delivery.replayed",
                 trade=delivery.trade,
@@ -115,7 +120,9 @@ def _is_approval(kind: str) -> bool:
 
 def _reject(call: Call, reason: str, *, now: datetime) -> CallRejected:
     """Leave the bounded trace. An approval with a bad signature is answered 503: the fault may be our own secret."""
-    status = 503 if looks_like_approval(call.body) else 401
+    # A signature without a body: something on the way may have lost an approval's.
+    lost_body = bool(call.signature) and not call.body
+    status = 503 if lost_body or looks_like_approval(call.body) else 401
     trace = RejectedCall.objects.create(
         received_at=now,
         reason=reason,
@@ -165,18 +172,20 @@ def _keep(call: Call, seal: gateway.Seal, now: datetime) -> tuple[Delivery, bool
 
 
 def _locked(seal: gateway.Seal, call: Call) -> Delivery | None:
-    rows = Delivery.objects.select_for_update(of=("self",))
+    rows = Delivery.objects.select_for_update(of=("self",), no_key=True)
     return rows.filter(delivery_id=seal.delivery_id, body_sha256=call.sha256).first()
 
 
-def _understand(delivery: Delivery, *, origin: Origin, now: datetime) -> None:
+def _understand(delivery: Delivery, *, origin: Origin, now: datetime, is_first: bool) -> None:
+    """Give the delivery its verdict in memory, and the tables its effects."""
     try:
         with transaction.atomic():
             callback = open_callback(bytes(delivery.body))
             delivery.kind = callback.kind
             delivery.subject_id = callback.subject_id or ""
             _apply(delivery, callback, origin, now)
-            note_sightings(callback.unknown, now=now)
+            if is_first:
+                note_sightings(callback.unknown, now=now)
     except NotUnderstood as error:
         delivery.verdict, delivery.problem = Verdict.QUARANTINED, str(error)[:500]
     except Exception as error:
@@ -184,7 +193,6 @@ def _understand(delivery: Delivery, *, origin: Origin, now: datetime) -> None:
         log.exception("delivery %s could not be applied", delivery.pk)
         delivery.verdict, delivery.problem = Verdict.FAILED, type(error).__name__
         delivery.trade, delivery.applied_at, delivery.changes = None, None, []
-    delivery.save(update_fields=["kind", "subject_id", "verdict", "problem", "changes", "trade", "applied_at"])
 
 
 def _apply(delivery: Delivery, callback: Callback, origin: Origin, now: datetime) -> None:

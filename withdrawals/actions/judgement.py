@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from withdrawals.assetpay.errors import NotSent, OutcomeUnknown, Refused, TokenRejected, ToldToWait
+from withdrawals.assetpay.verdicts import BUSY_KEYS
 from withdrawals.gateway import CancelAnswer, CannotAsk
 from withdrawals.models import AttemptOutcome, Cancellation, CancellationState
 
@@ -69,7 +70,8 @@ def judge_answer(cancellation: Cancellation, answer: CancelAnswer | Exception, *
                 message=answer.message,
                 http_status=answer.http_status,
                 request_id=answer.request_id,
-                pause_until=until,
+                # A busy item or customer is no reason to keep everybody else waiting.
+                pause_until=None if answer.key in BUSY_KEYS else until,
                 changes=again.changes,
             )
         case NotSent():

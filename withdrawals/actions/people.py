@@ -5,6 +5,7 @@ from datetime import datetime
 
 from allauth.account.forms import default_token_generator
 from allauth.account.utils import user_pk_to_url_str
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Group
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -40,6 +41,22 @@ def create_person(*, email: str, role: Role, password: str | None, origin: Origi
         fact = Fact("person.created", after={"email": email, "role": role.value})
         record([fact], origin=origin, now=now)
     return person
+
+
+def renew_access(*, email: str, forget_factors: bool, origin: Origin, now: datetime) -> str:
+    """The path of a one-time link for somebody who is here already; second factors are forgotten where asked for.
+
+    Raises PersonRefused where nobody has this e-mail, or their account is off.
+    """
+    with transaction.atomic():
+        person = User.objects.filter(email__iexact=email.strip(), is_active=True).first()
+        if person is None:
+            raise PersonRefused(f"Nobody with an open account has the e-mail {email}.")
+        if forget_factors:
+            Authenticator.objects.filter(user=person).delete()
+        after: dict[str, Value] = {"email": person.email, "second_factor_reset": forget_factors}
+        record([Fact("person.access_renewed", after=after)], origin=origin, now=now)
+    return one_time_path(person)
 
 
 def note_person_saved(*, person: User, changed: Sequence[str], origin: Origin, now: datetime) -> None:

@@ -10,9 +10,11 @@ from django.db import models
 from withdrawals.actions.audit import Value
 from withdrawals.assetpay.snapshots import ItemSnapshot, TradeSnapshot
 from withdrawals.models import Game, Item, Trade
+from withdrawals.models.money import UsdField
 from withdrawals.models.status import ENDED, LONG_AGO, status_weight
 from withdrawals.models.trade import WITHDRAW
 
+LAST_CREATION = datetime(9000, 1, 1, tzinfo=UTC)
 FAR_AHEAD = datetime(9999, 12, 31, tzinfo=UTC)
 GREATEST_INTEGER = 2**63 - 1
 TRADE_TOKEN = re.compile(r"(token=)[^&\s]+")
@@ -68,6 +70,8 @@ BOOKKEEPING = frozenset(
         "first_price_reported_at",
         "position",
         "ended_as",
+        "signs",
+        "is_opened_at_known",
         "is_cs2_withdrawal",
         "status_changed_at",
         "status_delivery",
@@ -91,9 +95,11 @@ def project_trade(trade: Trade, snapshot: TradeSnapshot, *, is_new: bool) -> dic
         target |= {
             "reported_status": snapshot.status,
             "reported_at": snapshot.updated_at,
-            "opened_at": snapshot.created_at or trade.opened_at,
             "unknown": list(snapshot.unknown),
         }
+    said = {f"{name}={getattr(snapshot, name)}" for name in ("reverted_by", "error") if getattr(snapshot, name)}
+    target["signs"] = sorted({*trade.signs, *said})
+    target |= _opened_at(trade, snapshot.created_at)
     if is_new or _is_heavier(trade.status, trade.status_reported_at, snapshot.status, snapshot.updated_at):
         target |= {"status": snapshot.status, "status_reported_at": snapshot.updated_at}
     return _apply(trade, target)
@@ -153,6 +159,15 @@ def _first_price(item: Item, price: Decimal | None, reported_at: datetime | None
     return {"first_price": price, "first_price_reported_at": reported_at}
 
 
+def _opened_at(trade: Trade, created_at: datetime | None) -> dict[str, Any]:
+    """The earliest creation time that any message told; one at the end of the calendar is none."""
+    if created_at is None or created_at > LAST_CREATION:
+        return {}
+    if trade.is_opened_at_known and trade.opened_at <= created_at:
+        return {}
+    return {"opened_at": created_at, "is_opened_at_known": True}
+
+
 def _ends(item: Item, status: str) -> dict[str, Any]:
     if status not in ENDED:
         return {}
@@ -179,6 +194,9 @@ def _fit(row: models.Model, name: str, value: Any) -> Any:
     column = row._meta.get_field(name)
     if isinstance(column, models.CharField) and isinstance(value, str):
         return value[: column.max_length]
+    if isinstance(column, UsdField) and isinstance(value, Decimal):
+        # As the database will give it back; else the same message would look like a change each time.
+        return column.round(value)
     if type(column) is models.BigIntegerField and isinstance(value, int) and abs(value) > GREATEST_INTEGER:
         return None
     return value

@@ -16,7 +16,7 @@ from withdrawals.models import (
     User,
     refund_terms,
 )
-from withdrawals.models.refund import RULE_VERSION, needs_refund
+from withdrawals.models.refund import RULE_VERSION, RefundTerms, needs_refund
 
 
 class RefundRefused(Exception):
@@ -73,7 +73,9 @@ def _follow_item(refund: Refund, item: Item, *, now: datetime) -> Fact | None:
         item.status_delivery_id,
         item.status_read_id,
     )
-    if refund.state == RefundState.CONFIRMED or (before == after and same_evidence):
+    if refund.state == RefundState.CONFIRMED:
+        return _contradict(refund, item, terms, now=now)
+    if before == after and same_evidence:
         return None
     moved = (
         Refund.objects.filter(pk=refund.pk)
@@ -92,6 +94,17 @@ def _follow_item(refund: Refund, item: Item, *, now: datetime) -> Fact | None:
     return Fact("refund.changed", item=item, before=before, after=after) if moved else None
 
 
+def _contradict(refund: Refund, item: Item, terms: RefundTerms, *, now: datetime) -> Fact | None:
+    """A confirmed refund stays as it is; that the rules would now say otherwise is a fact, told once."""
+    if refund.contradicted_at is not None or (terms.cause == refund.cause and terms.amount == refund.amount):
+        return None
+    Refund.objects.filter(pk=refund.pk, contradicted_at=None).update(contradicted_at=now)
+    before = _described(refund.state, refund.cause, refund.amount)
+    return Fact(
+        "refund.contradicted", item=item, before=before, after=_described(terms.state, terms.cause, terms.amount)
+    )
+
+
 def confirm_refund(*, refund_id: int, seen: str, reference: str, actor: User, origin: Origin, now: datetime) -> Refund:
     """Confirm that the customer got the money back; the refund as it then stands.
 
@@ -100,7 +113,7 @@ def confirm_refund(*, refund_id: int, seen: str, reference: str, actor: User, or
     """
     with transaction.atomic():
         refund = (
-            Refund.objects.select_for_update(of=("self",))
+            Refund.objects.select_for_update(of=("self",), no_key=True)
             .select_related("item__trade", "confirmed_by")
             .get(pk=refund_id)
         )

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
+from django.db import OperationalError, transaction
+from django.db.models import Q
 from django.tasks import task
 from django.utils import timezone
 
 from withdrawals import gateway
 from withdrawals.actions.audit import WORKER, Fact, Origin, Value, record
-from withdrawals.actions.judgement import Judgement, judge_answer, judge_lost_worker
+from withdrawals.actions.judgement import Change, Judgement, judge_answer, judge_lost_worker
 from withdrawals.actions.sightings import note_sightings
 from withdrawals.assetpay.errors import AssetPayError, OutcomeUnknown
 from withdrawals.gateway import CancelAnswer
@@ -22,6 +23,8 @@ from withdrawals.models.cancellation import sending_lease
 from withdrawals.models.send_permit import WINDOW
 
 log = logging.getLogger(__name__)
+
+RECORD_TRIES = 4
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,24 @@ def send_next(*, clock: Callable[[], datetime]) -> bool:
     if claim is None:
         return False
     answer = _ask(claim, now=clock())
-    record_answer(claim, answer, now=clock())
+    _record_surely(claim, answer, clock=clock)
     return True
+
+
+def _record_surely(claim: Claim, answer: CancelAnswer | Exception, *, clock: Callable[[], datetime]) -> None:
+    """Record the answer, again where the database was busy: a lost record would make a known answer unknown.
+
+    The claim's fencing token makes a second record harmless.
+    """
+    for tries_left in reversed(range(RECORD_TRIES)):
+        try:
+            record_answer(claim, answer, now=clock())
+        except OperationalError:
+            if not tries_left:
+                raise
+            log.warning("the answer to attempt %s is recorded again", claim.attempt.pk, exc_info=True)
+        else:
+            return
 
 
 def claim_next(*, now: datetime) -> Claim | None:
@@ -74,7 +93,7 @@ def claim_next(*, now: datetime) -> Claim | None:
         if budget.free_at(now) > now:
             return None
         due = Cancellation.objects.due(now).select_related("item__trade", "requested_by")
-        cancellation = due.select_for_update(of=("self",), skip_locked=True).first()
+        cancellation = due.select_for_update(of=("self",), no_key=True, skip_locked=True).first()
         if cancellation is None:
             return None
         number = cancellation.claim + 1
@@ -131,7 +150,9 @@ def record_answer(claim: Claim, answer: CancelAnswer | Exception, *, now: dateti
         judgement = judge_answer(claim.cancellation, answer, now=now)
         SendPermit.objects.filter(attempt=claim.attempt).update(counts_until=now + WINDOW)
         if judgement.pause_until is not None:
-            SendBudget.objects.filter(pk=1).update(
+            # Only ever later: a short wait does not shorten a long one.
+            shorter = Q(paused_until=None) | Q(paused_until__lt=judgement.pause_until)
+            SendBudget.objects.filter(shorter, pk=1).update(
                 paused_until=judgement.pause_until, paused_because=judgement.key or "RATE_LIMITED"
             )
         return _conclude(claim.cancellation, claim.attempt, judgement, origin=claim.origin, now=now)
@@ -140,21 +161,59 @@ def record_answer(claim: Claim, answer: CancelAnswer | Exception, *, now: dateti
 def settle_abandoned(*, now: datetime) -> int:
     """Turn what a dead worker left behind into "outcome unknown"; how many there were.
 
-    Its request may have left or not, so it is treated as a lost answer.
+    Its request may have left or not, so it is treated as a lost answer. A worker that is merely slow and records its
+    answer first is left alone.
     """
     settled = 0
     for cancellation in Cancellation.objects.abandoned(now).select_related("item__trade"):
         attempt = cancellation.attempts.get(number=cancellation.claim)
         judgement = judge_lost_worker(cancellation, now=now)
         with transaction.atomic():
-            origin = Claim(cancellation, attempt).origin
-            settled += _conclude(cancellation, attempt, judgement, origin=origin, now=now)
+            if _move(cancellation, attempt, judgement, now=now):
+                _note_attempt(attempt, judgement, now=now)
+                _note_fact(cancellation, judgement, origin=Claim(cancellation, attempt).origin, now=now)
+                settled += 1
     return settled
 
 
 def _conclude(
     cancellation: Cancellation, attempt: Attempt, judgement: Judgement, *, origin: Origin, now: datetime
 ) -> bool:
+    moved = _move(cancellation, attempt, judgement, now=now)
+    if not moved and judgement.state == CancellationState.ACCEPTED:
+        # The answer was taken for lost and now came after all: it is known, and nothing need be sent again.
+        moved = _move(cancellation, attempt, judgement, now=now, out_of=CancellationState.UNCERTAIN)
+    _note_attempt(attempt, judgement, now=now)
+    if judgement.key and judgement.key not in SENTENCES:
+        note_sightings([f"error.key={judgement.key}"], now=now)
+    _note_fact(cancellation, judgement, origin=origin, now=now, came_late=not moved)
+    return moved
+
+
+def _move(
+    cancellation: Cancellation,
+    attempt: Attempt,
+    judgement: Judgement,
+    *,
+    now: datetime,
+    out_of: CancellationState = CancellationState.SENDING,
+) -> bool:
+    row = Cancellation.objects.filter(pk=cancellation.pk, state=out_of)
+    plain: dict[str, Change] = {"may_resend": False, "waits_for": ""}
+    changes = plain | judgement.changes
+    return row.move(
+        to=judgement.state,
+        held_under=attempt.number,
+        now=now,
+        lease_until=None,
+        answer_key=judgement.key,
+        answer_message=judgement.message,
+        answer_request_id=judgement.request_id,
+        **changes,
+    )
+
+
+def _note_attempt(attempt: Attempt, judgement: Judgement, *, now: datetime) -> None:
     Attempt.objects.filter(pk=attempt.pk).update(
         outcome=judgement.outcome,
         answered_at=now,
@@ -164,25 +223,21 @@ def _conclude(
         message=judgement.message,
         answer_request_id=judgement.request_id,
     )
-    row = Cancellation.objects.filter(pk=cancellation.pk, state=CancellationState.SENDING)
-    moved = row.move(
-        to=judgement.state,
-        held_under=attempt.number,
-        now=now,
-        lease_until=None,
-        answer_key=judgement.key,
-        answer_message=judgement.message,
-        answer_request_id=judgement.request_id,
-        **judgement.changes,
-    )
-    after = {"answer": str(judgement.outcome), "key": judgement.key, "message": judgement.message[:500]}
-    if moved:
-        verb, before = f"cancellation.{judgement.state}", {"cancellation": str(CancellationState.SENDING)}
-        after["cancellation"] = str(judgement.state)
+
+
+def _note_fact(
+    cancellation: Cancellation, judgement: Judgement, *, origin: Origin, now: datetime, came_late: bool = False
+) -> None:
+    after: dict[str, Value] = {
+        "answer": str(judgement.outcome),
+        "key": judgement.key,
+        "message": judgement.message[:500],
+    }
+    if came_late:
+        fact = Fact("cancellation.answered_late", item=cancellation.item, after=after, reason=judgement.reason)
     else:
-        verb, before = "cancellation.answered_late", {}
-    if judgement.key and judgement.key not in SENTENCES:
-        note_sightings([f"error.key={judgement.key}"], now=now)
-    fact = Fact(verb, item=cancellation.item, before=before, after=after, reason=judgement.reason)
+        before = {"cancellation": str(CancellationState.SENDING)}
+        after["cancellation"] = str(judgement.state)
+        verb = f"cancellation.{judgement.state}"
+        fact = Fact(verb, item=cancellation.item, before=before, after=after, reason=judgement.reason)
     record([fact], origin=origin, now=now)
-    return moved

@@ -71,7 +71,9 @@ class _ItemChange:
 
 def _take_trade(snapshot: TradeSnapshot, now: datetime) -> tuple[Trade, bool]:
     """The trade's row, locked, and whether it is new. Two first messages at once: the unique id decides."""
-    locked = Trade.objects.select_for_update()
+    # Without the key: an audit entry's reference to the trade, checked when its writer commits, must not wait for us
+    # while we wait for the head of the chain.
+    locked = Trade.objects.select_for_update(no_key=True)
     try:
         return locked.get(assetpay_id=snapshot.id), False
     except Trade.DoesNotExist:
@@ -228,13 +230,14 @@ def reconcile(*, now: datetime) -> int:
     Returns how many changed. A missing trade is merely missing. Raises AssetPayError or CannotAsk after noting it.
     """
     calls = max(1, settings.READS_PER_MINUTE * settings.RECONCILE_SECONDS // 60)
-    wanted = list(Trade.objects.worth_reading()[: calls * gateway.trades_per_read()])
+    wanted = list(Trade.objects.worth_reading(now)[: calls * gateway.trades_per_read()])
     origin, changed = Origin(Source.READ, name=CLOCK), 0
     try:
         for batch in batched(wanted, gateway.trades_per_read()):
+            # Marked first: a batch that fails goes to the end of the line instead of holding up the others.
+            Trade.objects.filter(pk__in=[trade.pk for trade in batch]).update(checked_at=now)
             for fetched in gateway.fetch_back(batch, now=now):
                 changed += bool(mirror_fetched(fetched, origin=origin, now=now).changes)
-            Trade.objects.filter(pk__in=[trade.pk for trade in batch]).update(checked_at=now)
     except (AssetPayError, gateway.CannotAsk) as error:
         ReadState.objects.update_or_create(pk=1, defaults={"failed_at": now, "failure": str(error)[:300]})
         raise

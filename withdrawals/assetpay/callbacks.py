@@ -25,6 +25,7 @@ from withdrawals.assetpay.words import (
 __all__ = ["Callback", "Kind", "NotUnderstood", "is_url_test", "looks_like_approval", "open_callback"]
 
 MAX_URL_TEST_LENGTH = 1024
+MOST_OBJECTS_OF_A_STRANGER = 2_000
 
 _CARRIERS = ("trade", "withdrawal", "deposit")
 _URL_TEST_KEYS = frozenset({"test", "timestamp", "message"})
@@ -96,6 +97,9 @@ def looks_like_approval(body: bytes) -> bool:
     Meant for bodies whose signature is bad: a 4xx to a genuine approval would reject a customer's withdrawal only
     because a secret of ours is wrong.
     """
+    # Anybody may send this: what would be costly to judge is only sniffed at.
+    if body.count(b"{") > MOST_OBJECTS_OF_A_STRANGER:
+        return suspicion.smells_of_approval(body)
     try:
         return open_callback(body).is_approval
     except NotUnderstood:

@@ -7,7 +7,9 @@ taken for news. Everything here errs on the side of suspicion; the exact cases a
 import re
 import unicodedata
 from collections.abc import Iterator
+from decimal import Decimal
 from difflib import SequenceMatcher
+from functools import lru_cache
 
 from withdrawals.assetpay.documents import texts_in
 from withdrawals.assetpay.words import STATUSES, WITHDRAW, Status
@@ -66,7 +68,11 @@ def smells_of_approval(body: bytes) -> bool:
 
 def _may_ask(node: dict[str, object]) -> bool:
     # By resemblance alone: an item has a `type` too ("Sniper Rifle"), and may well be `initiated`.
-    if not any(_resembles(text, _TAKING_OUT, WITHDRAW) for text in texts_in(node.get("type"))):
+    type_ = node.get("type")
+    if type_ is None or isinstance(type_, int | float | Decimal):
+        return False
+    # A type that is no word is nothing that AssetPay ever sent.
+    if isinstance(type_, str) and not _resembles(type_, _TAKING_OUT, WITHDRAW):
         return False
     status = node.get("status")
     if not isinstance(status, str):
@@ -85,9 +91,15 @@ def _objects_in(value: object) -> Iterator[dict[str, object]]:
             waiting.extend(part)
 
 
+@lru_cache(maxsize=4096)
 def _resembles(text: str, stems: tuple[str, ...], word: str) -> bool:
     plain = _plain(text[:_LONGEST_WORD])
-    return any(stem in plain for stem in stems) or SequenceMatcher(None, plain, word).ratio() >= _NEAR
+    if any(stem in plain for stem in stems):
+        return True
+    # Two words of such different lengths cannot be near; the rest is costly.
+    if not _NEAR / (2 - _NEAR) <= len(plain) / len(word) <= (2 - _NEAR) / _NEAR:
+        return False
+    return SequenceMatcher(None, plain, word).ratio() >= _NEAR
 
 
 def _plain(text: str) -> str:

@@ -7,7 +7,6 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models
-from django.utils.timesince import timeuntil
 
 from withdrawals.models.money import UsdField
 from withdrawals.models.status import FINAL, UNDELIVERED, Status, is_known
@@ -222,7 +221,7 @@ class Item(models.Model):
         if now < opens_at:
             return Refusal(
                 Rule.OLD_ENOUGH,
-                f"Too young: AssetPay takes a cancel from {opens_at:%H:%M:%S} UTC, in {timeuntil(opens_at, now)}.",
+                f"Too young: AssetPay takes a cancel from {opens_at:%H:%M:%S} UTC on.",
                 opens_at,
             )
         return None

@@ -29,6 +29,11 @@ class UsdField(models.BigIntegerField):  # type: ignore[type-arg] # the stubs kn
     _pyi_private_set_type: Decimal  # type: ignore[assignment] # the base knows integers only
     _pyi_private_get_type: Decimal  # type: ignore[assignment] # as above
 
+    @staticmethod
+    def round(amount: Decimal) -> Decimal:
+        """The amount as it will be read back: four places, half up."""
+        return (Decimal(usd_units(amount)) / UNITS_PER_USD).quantize(Decimal("0.0001"))
+
     def from_db_value(self, value: int | Decimal | None, *_: object) -> Decimal | None:
         """The stored units as USD with four places."""
         return None if value is None else (Decimal(value) / UNITS_PER_USD).quantize(Decimal("0.0001"))

@@ -12,11 +12,12 @@ from withdrawals.models.item import Item
 from withdrawals.models.money import UsdField
 from withdrawals.models.status import Status
 
-REVERTED_BY_USER = "user"
+# As `Trade.signs` keeps them.
+REVERTED_BY_USER = "reverted_by=user"
 # The merchant's own "no" to AssetPay's approval question: the customer was never charged.
-MERCHANT_REJECTED = "MERCHANT_REJECTED"
+MERCHANT_REJECTED = "error=MERCHANT_REJECTED"
 # AssetPay took no answer as a "no"; the merchant may have charged the customer and answered too late.
-APPROVAL_TIMEOUT = "APPROVAL_TIMEOUT"
+APPROVAL_TIMEOUT = "error=APPROVAL_TIMEOUT"
 
 # Changes whenever `refund_terms` does; a refund keeps the version that it was decided under.
 RULE_VERSION = 1
@@ -72,11 +73,12 @@ def refund_terms(item: Item) -> RefundTerms:
         return RefundTerms(RefundState.IN_REVIEW, RefundCause.PRICE_UNKNOWN, amount)
     if item.status == Status.DECLINED:
         return RefundTerms(RefundState.IN_REVIEW, RefundCause.DECLINED, amount)
-    if item.status == Status.FAILED and item.trade.error == MERCHANT_REJECTED:
-        return RefundTerms(RefundState.NOT_OWED, RefundCause.NEVER_CHARGED, amount)
-    if item.status == Status.FAILED and item.trade.error == APPROVAL_TIMEOUT:
+    signs = item.trade.signs
+    if item.status == Status.FAILED and APPROVAL_TIMEOUT in signs:
         return RefundTerms(RefundState.IN_REVIEW, RefundCause.APPROVAL_TIMEOUT, amount)
-    if item.status == Status.REVERTED and item.trade.reverted_by == REVERTED_BY_USER:
+    if item.status == Status.FAILED and MERCHANT_REJECTED in signs:
+        return RefundTerms(RefundState.NOT_OWED, RefundCause.NEVER_CHARGED, amount)
+    if item.status == Status.REVERTED and REVERTED_BY_USER in signs:
         return RefundTerms(RefundState.IN_REVIEW, RefundCause.REVERTED_BY_USER, amount)
     causes = {Status.FAILED: RefundCause.FAILED, Status.CANCELED: RefundCause.CANCELED}
     return RefundTerms(RefundState.DUE, causes.get(Status(item.status), RefundCause.UNDONE), amount)
@@ -95,6 +97,8 @@ class Refund(models.Model):
     evidence_sha256 = models.CharField(max_length=64)
     opened_at = models.DateTimeField()
     changed_at = models.DateTimeField()
+    # When AssetPay first said something by which a confirmed refund would have been decided otherwise.
+    contradicted_at = models.DateTimeField(null=True)
     # What the customer got back, net of all entries.
     net = UsdField(default=Decimal(0))
     confirmed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")

@@ -1,11 +1,12 @@
 """A trade: AssetPay's withdrawal, mirrored."""
 
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
 
 from withdrawals.models.money import UsdField
-from withdrawals.models.status import FINAL, OPEN, is_known
+from withdrawals.models.status import FINAL, OPEN, Status, is_known
 
 
 class Game(models.TextChoices):
@@ -16,6 +17,9 @@ class Game(models.TextChoices):
 
 
 WITHDRAW = "withdraw"
+# Steam lets a trade be reversed for seven days; AssetPay reports `reverted` after `completed` too.
+MAY_BE_REVERTED_FOR = timedelta(days=8)
+REST_OF_THE_DELIVERED = timedelta(hours=4)
 # RefundState.DUE and IN_REVIEW, which stand in a module above this one.
 UNDECIDED_REFUNDS = ("due", "in_review")
 
@@ -23,16 +27,24 @@ UNDECIDED_REFUNDS = ("due", "in_review")
 class TradeQuerySet(models.QuerySet["Trade"]):
     """Reads of trades."""
 
-    def worth_reading(self) -> Self:
+    def still_open(self) -> Self:
+        """Withdrawals of which AssetPay should still have something to tell."""
+        return self.filter(~models.Q(status__in=FINAL) | models.Q(items__status__in=OPEN)).distinct()
+
+    def worth_reading(self, now: datetime) -> Self:
         """Withdrawals whose truth may still move, or on whose truth somebody is about to act.
 
-        That is: the trade or an item has not ended, a cancellation is open, or a refund is not decided. The one read
-        longest ago comes first.
+        That is: the trade or an item has not ended, a cancellation is open, or a refund is not decided; and a few
+        times a day what was delivered lately, since even that may still be reverted. The one read longest ago comes
+        first.
         """
         undecided = models.Q(items__cancellations__ended_at=None, items__cancellations__isnull=False) | models.Q(
             items__refund__state__in=UNDECIDED_REFUNDS
         )
-        worth = self.filter(~models.Q(status__in=FINAL) | models.Q(items__status__in=OPEN) | undecided)
+        rested = models.Q(checked_at=None) | models.Q(checked_at__lt=now - REST_OF_THE_DELIVERED)
+        delivered = models.Q(items__status=Status.COMPLETED, items__status_changed_at__gte=now - MAY_BE_REVERTED_FOR)
+        is_open = ~models.Q(status__in=FINAL) | models.Q(items__status__in=OPEN)
+        worth = self.filter(is_open | undecided | (delivered & rested))
         return worth.distinct().order_by(models.F("checked_at").asc(nulls_first=True), "pk")
 
     def search(self, text: str) -> Self:
@@ -74,8 +86,12 @@ class Trade(models.Model):
     auto_cancel_at = models.DateTimeField(null=True)
     reverted_by = models.CharField(max_length=64, null=True)
     error = models.CharField(max_length=128, null=True)
-    # AssetPay's `createdAt`; when a message lacks it, the moment of our first sight, which is never too early.
+    # What any message ever said of who reverted it and what went wrong ("reverted_by=user", "error=…"), sorted: money
+    # hangs on it, and a later message may leave it out again.
+    signs = models.JSONField(default=list)
+    # The earliest `createdAt` of AssetPay; without one, our first sight, which is never too early.
     opened_at = models.DateTimeField(db_index=True)
+    is_opened_at_known = models.BooleanField(default=False)
     # AssetPay's `updatedAt` of the document below.
     reported_at = models.DateTimeField(null=True)
     document = models.TextField()

@@ -6,7 +6,7 @@ from typing import Concatenate, cast
 
 import structlog
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.middleware import HtmxDetails
 
@@ -47,6 +47,11 @@ def needs[**P](
         return checked
 
     return decorate
+
+
+def not_found(request: HttpRequest) -> HttpResponse:
+    """An address that a library brings along and this desk does not offer."""
+    raise Http404
 
 
 def screen_origin(request: DeskRequest) -> Origin:

@@ -20,7 +20,7 @@ def alarm_list(request: DeskRequest) -> HttpResponse:
         "ringing": list(Alarm.objects.ringing()),
         "past": Alarm.objects.filter(cleared_at__isnull=False).order_by("-cleared_at", "-pk")[:SHOWN],
         "read_state": ReadState.objects.filter(pk=1).first(),
-        "read_back": Trade.objects.worth_reading().count(),
+        "read_back": Trade.objects.worth_reading(now).count(),
         "learned": Item.objects.learned_by_reading(now).select_related("trade").order_by("-status_changed_at")[:SHOWN],
         "sightings": Sighting.objects.order_by("-last_seen_at", "pk")[:SHOWN],
     }

@@ -108,6 +108,7 @@ class Desk:
             RailEntry("cancellation_list", "Cancellations", "circle-x", str(in_progress), is_pressing=bool(uncertain)),
             RailEntry("refund_list", "Refunds", "banknote-arrow-up", str(refunds)),
             RailEntry("delivery_list", "Callbacks", "inbox", str(troubled), is_pressing=bool(troubled)),
+            RailEntry("alarm_list", "Alarms", "bell", str(len(self.alarms)), is_pressing=bool(self.alarms)),
             RailEntry("audit_list", "Audit log", "scroll-text", permission="see_audit"),
         ]
         return [entry for entry in entries if self._request.user.may(entry.permission)]

@@ -67,7 +67,7 @@ def trade_document(request: DeskRequest, pk: int) -> HttpResponse:
     wanted = request.GET.get("read", "")
     read = None
     if wanted:
-        if not (wanted.isascii() and wanted.isdigit()):
+        if not (wanted.isascii() and wanted.isdigit() and len(wanted) < 19):
             raise Http404("No such read.")
         read = get_object_or_404(Read, pk=int(wanted), trade=trade)
     document = f"read:{read.pk}" if read else "trade"

@@ -46,5 +46,4 @@ class Command(BaseCommand):
             return
         self.stdout.write(f"{person.email} can work as {role.value}.")
         if password is None:
-            origins = settings.CSRF_TRUSTED_ORIGINS or ["http://127.0.0.1:8000"]
-            self.stdout.write(f"One-time link to set a password: {origins[0]}{one_time_path(person)}")
+            self.stdout.write(f"One-time link to set a password: {settings.DESK_ORIGIN}{one_time_path(person)}")

@@ -26,7 +26,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Read, say how many changed, and with neither flag start over after RECONCILE_SECONDS."""
         if options["dry_run"]:
-            self.stdout.write(f"Would read {Trade.objects.worth_reading().count()} trades.")
+            self.stdout.write(f"Would read {Trade.objects.worth_reading(timezone.now()).count()} trades.")
             return
         while True:
             try:
