@@ -6,10 +6,19 @@ import unicodedata
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.login import record_authentication
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authenticator_added, authenticator_removed
 from cryptography.fernet import Fernet
 from django.conf import settings
+from django.dispatch import Signal, receiver
 from django.http import HttpRequest
+from django.utils import timezone
+
+from withdrawals.actions.audit import Origin
+from withdrawals.actions.people import note_factor_changed
+from withdrawals.models import Source, User
 
 
 class ClosedSignupAdapter(DefaultAccountAdapter):
@@ -44,3 +53,23 @@ class SealedSeedAdapter(DefaultMFAAdapter):
 
 def _seal() -> Fernet:
     return Fernet(base64.urlsafe_b64encode(hashlib.sha256(settings.MFA_SEED_KEY.encode()).digest()))
+
+
+@receiver([authenticator_added, authenticator_removed])
+def factor_changed(
+    sender: Any, request: HttpRequest, user: User, authenticator: Authenticator, signal: Signal, **_: Any
+) -> None:
+    """A second factor came or went: the log tells, and a session that just proved a new one has used it.
+
+    allauth offers no other place than its signals.
+    """
+    added = signal is authenticator_added
+    if added and authenticator.type != Authenticator.Type.RECOVERY_CODES:
+        record_authentication(request, user, "mfa", type=authenticator.type)
+    note_factor_changed(
+        person=user,
+        factor=str(authenticator.type),
+        added=added,
+        origin=Origin(Source.SCREEN, actor=request.user if isinstance(request.user, User) else None),
+        now=timezone.now(),
+    )

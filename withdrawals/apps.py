@@ -22,6 +22,6 @@ class WithdrawalsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks, and restore the triggers after every migrate."""
-        from withdrawals import checks  # noqa: F401, PLC0415 # importing registers them
+        from withdrawals import accounts, checks  # noqa: F401, PLC0415 # importing registers them
 
         post_migrate.connect(restore_triggers, sender=self)

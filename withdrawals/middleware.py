@@ -69,4 +69,5 @@ def _is_desk(request: HttpRequest) -> bool:
 
 def _used_mfa(request: HttpRequest) -> bool:
     """Whether this very session gave a second factor; that its owner has set one up since says nothing of it."""
-    return any(record.get("method") == "mfa" for record in get_authentication_records(request))
+    records = get_authentication_records(request, request.user)
+    return any(record.get("method") == "mfa" for record in records)

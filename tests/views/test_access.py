@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 import pytest
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.conf import LazySettings
 from django.test import Client
 
-from tests.factories import CancellationFactory, DeliveryFactory, ItemFactory, RefundFactory, UserFactory
+from tests.factories import PASSWORD, CancellationFactory, DeliveryFactory, ItemFactory, RefundFactory, UserFactory
 from tests.views.conftest import LogIn
 from tests.views.reading import text
 from withdrawals.models import Cancellation, Refund, RefundState, Role
@@ -192,3 +193,44 @@ def test_what_the_log_in_library_offers_beyond_this_desk_is_not_found(log_in: Lo
 
     person.refresh_from_db()
     assert person.email != "boss@desk.example"
+
+
+def test_a_session_opened_by_a_password_alone_stays_shut_out_when_its_owner_sets_up_a_factor(
+    settings: LazySettings,
+) -> None:
+    settings.MFA_REQUIRED = True
+    person = UserFactory()
+    thief = Client()
+    thief.post("/accounts/login/", {"login": person.email, "password": PASSWORD})
+    TOTP.activate(person, generate_totp_secret())
+
+    answer = thief.get("/items/")
+
+    assert (answer.status_code, answer["Location"]) == (302, "/accounts/2fa/reauthenticate/")
+
+
+def test_a_path_that_only_looks_like_log_in_opens_nothing(log_in: LogIn, settings: LazySettings) -> None:
+    settings.MFA_REQUIRED = True
+
+    answer = log_in(Role.AGENT).get("/items/", SCRIPT_NAME="/accounts")
+
+    assert answer.status_code == 302
+
+
+def test_guesses_share_one_counter_however_the_address_is_spelt(settings: LazySettings) -> None:
+    person = UserFactory(email="victim@desk.example")
+    spellings = ["victim@desk.example", "VICTIM@desk.example", " victim@desk.example "]
+    answers = [
+        Client().post(
+            "/accounts/login/",
+            {"login": spellings[number % 3], "password": "wrong-password"},
+            headers={"host": f"localhost:{1_000 + number}"},
+            REMOTE_ADDR=f"203.0.113.{number}",
+        )
+        for number in range(12)
+    ]
+
+    last = Client().post("/accounts/login/", {"login": person.email, "password": PASSWORD})
+
+    assert "Too many failed login attempts" in text(answers[-1])
+    assert "Too many failed login attempts" in text(last)

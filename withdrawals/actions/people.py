@@ -75,6 +75,14 @@ def note_person_saved(*, person: User, changed: Sequence[str], origin: Origin, n
     record([Fact("person.changed", after=after)], origin=origin, now=now)
 
 
+def note_factor_changed(*, person: User, factor: str, added: bool, origin: Origin, now: datetime) -> None:
+    """Write down that somebody set up or gave up a second factor; never what it is."""
+    action = "person.factor_added" if added else "person.factor_removed"
+    with transaction.atomic():
+        after: dict[str, Value] = {"email": person.email, "factor": factor}
+        record([Fact(action, after=after)], origin=origin, now=now)
+
+
 def one_time_path(person: User) -> str:
     """The path of a page where this person, once, sets a password. It is void after the next log-in."""
     key = f"{user_pk_to_url_str(person)}-{default_token_generator.make_token(person)}"
