@@ -4,6 +4,13 @@ import io
 from typing import Any
 
 import pytest
+from allauth.mfa.totp.internal.auth import (
+    TOTP,
+    format_hotp_value,
+    generate_totp_secret,
+    hotp_value,
+    yield_hotp_counters_from_time,
+)
 from django.core.management import CommandError, call_command
 from django.test import Client
 from pytest_django import Settings
@@ -139,3 +146,65 @@ def test_reconcile_that_cannot_reach_assetpay_says_so(settings: Settings) -> Non
 
     with pytest.raises(CommandError, match="Connect"):
         told("reconcile", "--once")
+
+
+def test_import_trades_waits_as_long_as_assetpay_asks(stage: Stage) -> None:
+    made = stage.control.make_trade(announce=False)
+    stage.control.fault("rate_limited", route="read_trades", retry_after=1)
+
+    shown = told("import_trades", made["id"])
+
+    assert "asks to wait 1 s" in shown
+    assert Trade.objects.get().assetpay_id == made["id"]
+
+
+@pytest.mark.django_db
+def test_a_forgotten_password_is_answered_by_a_link_that_works_once() -> None:
+    person = User.objects.create_user("somebody@desk.example", "the-old-password")
+    TOTP.activate(person, generate_totp_secret())
+
+    link = told("one_time_link", "Somebody@desk.example").split()[-1]
+
+    client, new = Client(), "a-password-of-my-own"
+    form = client.get("/" + link.split("/", 3)[3], follow=True)
+    client.post(form.request["PATH_INFO"], {"password1": new, "password2": new}, follow=True)
+    person.refresh_from_db()
+    assert person.check_password(new)
+    assert person.authenticator_set.count() == 1
+    assert AuditEntry.objects.filter(action="person.access_renewed").count() == 1
+
+
+@pytest.mark.django_db
+def test_a_lost_second_factor_is_forgotten_only_where_asked_for() -> None:
+    person = User.objects.create_user("somebody@desk.example", "the-old-password")
+    TOTP.activate(person, generate_totp_secret())
+
+    told("one_time_link", "somebody@desk.example", "--reset-second-factor")
+
+    assert person.authenticator_set.count() == 0
+
+
+@pytest.mark.django_db
+def test_a_link_for_nobody_is_refused() -> None:
+    with pytest.raises(CommandError, match="Nobody"):
+        told("one_time_link", "nobody@desk.example")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_came_by_a_link_can_set_up_a_second_factor_and_work(settings: Settings, typed: Any) -> None:
+    settings.MFA_REQUIRED = True
+    typed("")
+    path = "/" + told("create_agent", "new@desk.example", "--role", "agent").split()[-1].split("/", 3)[3]
+    client, new = Client(), "a-password-of-my-own"
+    form = client.get(path, follow=True)
+    client.post(form.request["PATH_INFO"], {"password1": new, "password2": new}, follow=True)
+    client.post("/accounts/login/", {"login": "new@desk.example", "password": new})
+    assert client.get("/items/").status_code == 302
+
+    client.post("/accounts/reauthenticate/", {"password": new})
+    page = client.get("/accounts/2fa/totp/activate/")
+    secret = page.context["form"].secret
+    code = format_hotp_value(hotp_value(secret, next(iter(yield_hotp_counters_from_time()))))
+    client.post("/accounts/2fa/totp/activate/", {"code": code})
+
+    assert client.get("/items/").status_code == 200

@@ -1,6 +1,8 @@
 """`manage.py import_trades REF…`: bring trades in by AssetPay id or external id."""
 
 import sys
+import time
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -8,7 +10,7 @@ from django.utils import timezone
 
 from withdrawals.actions.audit import Origin
 from withdrawals.actions.trades import import_trades
-from withdrawals.assetpay.errors import AssetPayError
+from withdrawals.assetpay.errors import AssetPayError, ToldToWait
 from withdrawals.gateway import REFS_PER_READ, CannotAsk
 from withdrawals.models import Source
 
@@ -35,7 +37,16 @@ class Command(BaseCommand):
         for start in range(0, len(refs), REFS_PER_READ):
             batch = refs[start : start + REFS_PER_READ]
             try:
-                found += len(import_trades(batch, origin=origin, now=timezone.now()))
+                found += self._import(batch, origin)
             except (AssetPayError, CannotAsk, ValueError) as error:
                 raise CommandError(f"After {found} trades: {error}") from error
             self.stdout.write(f"{min(start + REFS_PER_READ, len(refs))} of {len(refs)} asked for, {found} found.")
+
+    def _import(self, batch: Sequence[str], origin: Origin) -> int:
+        """Import one batch, as often as AssetPay only asks to wait; how many trades it knew."""
+        while True:
+            try:
+                return len(import_trades(batch, origin=origin, now=timezone.now()))
+            except ToldToWait as wait:
+                self.stdout.write(f"AssetPay asks to wait {wait.seconds:.0f} s.")
+                time.sleep(wait.seconds)

@@ -1,0 +1,135 @@
+"""F23, F46 and F49 against the server that is shipped: many at once, a restart in the middle, nobody there."""
+
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+import httpx
+import pytest
+
+from tests.desk import news, signed
+from tests.faults.door import DOOR, moment
+from tests.faults.door import runs as sized
+from withdrawals.models import Delivery, Item, Verdict
+
+PROJECT = Path(__file__).resolve().parents[2]
+PATIENCE_SECONDS = 60
+SENDERS = 4
+
+
+@dataclass
+class Desk:
+    """The product under gunicorn with two workers; `master` restarts them on SIGHUP."""
+
+    url: str
+    master: subprocess.Popen[str]
+
+
+@pytest.fixture
+def desk(database_url: str) -> Iterator[Desk]:
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "assetpay_admin.settings", "DATABASE_URL": database_url}
+    command = [sys.executable, "-m", "gunicorn", "assetpay_admin.wsgi", "--bind", "127.0.0.1:0", "--workers", "2"]
+    command += ["--worker-class", "gthread", "--threads", "4", "--graceful-timeout", "12", "--no-control-socket"]
+    with Path(os.devnull).open("w") as nowhere:
+        master = subprocess.Popen(
+            command, cwd=PROJECT, env=environment, stdout=nowhere, stderr=subprocess.PIPE, text=True
+        )
+    assert master.stderr is not None
+    listening = next(found for line in master.stderr if (found := re.search(r"Listening at: (http://\S+)", line)))
+    reader = ThreadPoolExecutor(1)
+    reader.submit(master.stderr.read)  # so that its pipe never fills
+    try:
+        yield Desk(listening[1], master)
+    finally:
+        master.send_signal(signal.SIGTERM)
+        master.wait(PATIENCE_SECONDS)
+        reader.shutdown()
+
+
+@dataclass
+class Sender:
+    """Sends as AssetPay does: the same delivery again until it is answered 2xx."""
+
+    url: str
+    seconds: list[float] = field(default_factory=list)
+    answers: set[int | str] = field(default_factory=set)
+
+    def deliver(self, number: int) -> None:
+        body = news(f"trade-{number:06d}")
+        headers = {
+            "X-AssetPay-Signature": signed(body, now=moment(), delivery_id=f"d-{number}"),
+            "X-Callback-Copy": "1",
+        }
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            started = time.monotonic()
+            answer = self._post(body, headers)
+            self.seconds.append(time.monotonic() - started)
+            self.answers.add(answer)
+            if answer == 200:
+                return
+            Event().wait(0.2)
+        raise TimeoutError(number)
+
+    def _post(self, body: bytes, headers: dict[str, str]) -> int | str:
+        try:
+            return httpx.post(self.url + DOOR, content=body, headers=headers, timeout=30, trust_env=False).status_code
+        except httpx.TransportError as error:
+            return type(error).__name__
+
+
+def all_applied_once(count: int) -> None:
+    assert Delivery.objects.filter(verdict=Verdict.APPLIED).count() == Delivery.objects.count() == count
+    assert Item.objects.count() == count
+
+
+@pytest.mark.parametrize("count", sized(fast=80, long=10_000))
+def test_f46_a_flood_of_callbacks_is_acknowledged_and_applied(desk: Desk, count: int) -> None:
+    sender = Sender(desk.url)
+
+    with ThreadPoolExecutor(SENDERS) as pool:
+        list(pool.map(sender.deliver, range(count)))
+
+    all_applied_once(count)
+    p99 = statistics.quantiles(sender.seconds, n=100)[98]
+    print(f"{count} callbacks, {SENDERS} at a time: p99 {1_000 * p99:.0f} ms, answers {sender.answers}")  # noqa: T201
+
+
+@pytest.mark.parametrize("count", sized(fast=60, long=1_200))
+def test_f49_a_rolling_restart_under_callbacks_loses_none(desk: Desk, count: int) -> None:
+    sender = Sender(desk.url)
+
+    with ThreadPoolExecutor(SENDERS) as pool:
+        under_way = []
+        for number in range(count):
+            under_way.append(pool.submit(sender.deliver, number))
+            if number % 30 == 15:
+                desk.master.send_signal(signal.SIGHUP)
+            Event().wait(0.05)  # twenty a second
+        for each in under_way:
+            each.result()
+
+    all_applied_once(count)
+    assert not {answer for answer in sender.answers if isinstance(answer, int)} - {200, 503}
+
+
+def test_f23_where_nobody_is_nobody_says_yes(desk: Desk) -> None:
+    sender = Sender(desk.url)
+    desk.master.send_signal(signal.SIGKILL)
+    desk.master.wait(PATIENCE_SECONDS)
+
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (answer := sender._post(b"{}", {})) not in {"ConnectError", "ConnectTimeout"}:
+        # Its workers notice that their master is gone, and end; until then they answer as ever.
+        assert answer != 200
+        assert time.monotonic() < deadline
+        Event().wait(0.1)
