@@ -65,7 +65,7 @@ def test_an_agent_does_the_main_job_and_an_auditor_finds_every_step(
     page.on("pageerror", lambda error: complaints.append(str(error)))
     email = log_in(page, live_server, Role.AGENT)
     item = stage.withdrawal(
-        age_seconds=592, supplier_delay_seconds=2, items=[{"name": "AK-47 | Redline (Field-Tested)", "price": "28.40"}]
+        age_seconds=592, supplier_delay_seconds=10, items=[{"name": "AK-47 | Redline (Field-Tested)", "price": "28.40"}]
     )
 
     # The countdown reaches zero and the row flips in place.
