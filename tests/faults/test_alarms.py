@@ -280,3 +280,22 @@ def test_a_channel_that_is_not_there_at_all_is_only_a_failed_notice(settings: Se
 
     assert notify(now=NOON) == 0
     assert not Alarm.objects.filter(notified_at=None).exists()
+
+
+def test_five_lost_callbacks_in_a_hundred_are_reported_as_five_in_a_hundred() -> None:
+    changed_at = [NOON + timedelta(seconds=30 * number) for number in range(100)]
+    for number in range(100):
+        deliver(news(f"t-{number}"), now=NOON - timedelta(hours=1))
+    for number, at in enumerate(changed_at):
+        fields = {"status": "active", "updatedAt": stamp(at), "items": [item_document(status="active")]}
+        if number % 20 == 7:
+            see(trade_snapshot(f"t-{number}", **fields), now=at)
+        else:
+            deliver(news(f"t-{number}", **fields), now=at)
+
+    watch(now=changed_at[7] + timedelta(minutes=3))
+    assert AlarmKind.CALLBACKS_MISSED in ringing(changed_at[7] + timedelta(minutes=3))
+    watch(now=NOON + timedelta(minutes=55))
+
+    alarm = Alarm.objects.ringing().get(kind=AlarmKind.CALLBACKS_MISSED)
+    assert alarm.detail == "5 of 100 changes in the last hour (5 %) were learned only by reading."

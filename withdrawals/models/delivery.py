@@ -77,6 +77,11 @@ class Delivery(models.Model):
     def __str__(self) -> str:
         return self.delivery_id
 
+    @property
+    def age_seconds(self) -> int:
+        """How old its signature was when it came; below zero where AssetPay's clock is ahead of ours."""
+        return round((self.received_at - self.signed_at).total_seconds())
+
 
 class RejectedCall(models.Model):
     """The bounded trace of a call that was not let in: what was wrong and from where, never its body."""
