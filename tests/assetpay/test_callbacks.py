@@ -298,6 +298,23 @@ def test_a_damaged_approval_is_never_news(data):
     assert callback is None or callback.is_approval
 
 
+@pytest.mark.parametrize("junk", ["", "x", "xyz"])
+def test_no_status_that_lost_four_letters_of_initiated_is_news(junk):
+    word = "initiated"
+    damaged = {word[:place] + junk + word[place + lost :] for place in range(len(word)) for lost in range(5)}
+
+    news = [status for status in damaged - {word} if opened({"trade": approval(status=status)}) is not None]
+
+    assert news == []
+
+
+@pytest.mark.parametrize(
+    "status", ["frozen", "queued", "teleporting", "delegated", "on_ice", "escrowed", "quarantined"]
+)
+def test_an_unknown_status_that_sounds_like_no_question_is_news(status):
+    assert opened({"trade": trade_document(status=status)}).kind == Kind.WITHDRAWAL_NEWS
+
+
 def test_a_badly_signed_approval_is_recognised_however_damaged():
     bodies = [written({"trade": approval()}), written({"withdrawal": CRYPTO | {"status": "awaiting_approval"}})]
     readable_from = {body: body.index(b'": {') for body in bodies}
