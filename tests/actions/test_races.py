@@ -150,7 +150,7 @@ def test_the_numbered_ledger_alone_stops_eight_careless_payments() -> None:
     assert careless_payments(owed()) == 1
 
 
-def test_eight_copies_of_a_delivery_at_one_instant_have_one_effect() -> None:
+def test_f11_eight_copies_of_a_delivery_at_one_instant_have_one_effect() -> None:
     body = news()
 
     outcomes = race(EIGHT, lambda _: deliver(body, delivery_id="d-1"))

@@ -150,7 +150,7 @@ def test_news_that_never_came_is_found_by_asking(stage: Stage) -> None:
     assert refund.evidence_read is not None
 
 
-def test_an_approval_is_never_answered_yes_or_no_and_assetpay_hears_it_from_nobody_else(stage: Stage) -> None:
+def test_f28_an_approval_that_reaches_the_desk_itself_is_never_answered_yes_or_no(stage: Stage) -> None:
     stage.control.switch(copy_mark=False)
     made = stage.control.make_trade(status="initiated", age_seconds=0, announce=False)
 
