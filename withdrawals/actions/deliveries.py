@@ -120,9 +120,7 @@ def _is_approval(kind: str) -> bool:
 
 def _reject(call: Call, reason: str, *, now: datetime) -> CallRejected:
     """Leave the bounded trace. An approval with a bad signature is answered 503: the fault may be our own secret."""
-    # A signature without a body: something on the way may have lost an approval's.
-    lost_body = bool(call.signature) and not call.body
-    status = 503 if lost_body or looks_like_approval(call.body) else 401
+    status = 503 if looks_like_approval(call.body) else 401
     trace = RejectedCall.objects.create(
         received_at=now,
         reason=reason,
