@@ -18,30 +18,40 @@ class Role(models.TextChoices):
 
 PERMISSIONS = [
     ("see_desk", "May see trades, items, cancellations, refunds and deliveries"),
-    ("cancel_item", "May ask AssetPay to cancel an item"),
+    ("cancel_item", "May ask AssetPay to cancel an item, now or when allowed"),
+    ("cancel_in_bulk", "May ask AssetPay to cancel many items at once, and pause or stop a batch"),
+    ("settle_cancellation", "May settle a cancellation whose outcome nobody knows"),
     ("check_trade", "May ask AssetPay for a trade's state now"),
     ("confirm_refund", "May confirm a refund that is due, up to the limit"),
-    ("settle_refund", "May confirm a refund that is in review or above the limit"),
+    ("settle_refund", "May decide a refund that is in review, and compensate a mistaken confirmation"),
+    ("approve_refund", "May approve, as the second person, a refund above the limit"),
+    ("waive_refund", "May waive a refund that is not owed"),
     ("see_audit", "May read the audit log"),
     ("read_document", "May read raw documents"),
+    ("export_rows", "May export lists, case files and the audit log"),
     ("replay_delivery", "May replay stored callbacks"),
     ("manage_people", "May manage people and their roles"),
 ]
 # The permissions of each role, by codename of this app. The migration writes them into the groups.
 ROLE_PERMISSIONS: dict[Role, tuple[str, ...]] = {
-    Role.AGENT: ("see_desk", "cancel_item", "confirm_refund", "check_trade"),
+    Role.AGENT: ("see_desk", "cancel_item", "cancel_in_bulk", "confirm_refund", "check_trade"),
     Role.SUPERVISOR: (
         "see_desk",
         "cancel_item",
+        "cancel_in_bulk",
+        "settle_cancellation",
         "confirm_refund",
         "check_trade",
         "settle_refund",
+        "approve_refund",
+        "waive_refund",
         "see_audit",
         "read_document",
+        "export_rows",
         "replay_delivery",
     ),
-    Role.AUDITOR: ("see_desk", "see_audit", "read_document"),
-    Role.ADMIN: ("see_desk", "see_audit", "read_document", "replay_delivery", "manage_people"),
+    Role.AUDITOR: ("see_desk", "see_audit", "read_document", "export_rows"),
+    Role.ADMIN: ("see_desk", "see_audit", "read_document", "export_rows", "replay_delivery", "manage_people"),
 }
 
 
