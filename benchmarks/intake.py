@@ -1,0 +1,193 @@
+"""The callback door under load: how many a second, and how long each waits, beside the floor under the same server."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
+from pathlib import Path
+
+import simplejson
+from django.conf import settings
+from django.db import connection
+
+from benchmarks.report import Row
+from benchmarks.timing import Figure, figure
+from withdrawals.assetpay.signature import sign
+
+ROUNDS, SECONDS = 3, 4.0
+WIDTHS = (1, 8, 32)
+ITEMS = 3
+STATUSES = ("initiated", "pending", "active", "completed")
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one server did under `width` connections."""
+
+    per_second: float
+    wait: Figure
+    refused: int
+
+
+def measure_intake() -> list[Row]:
+    """Ours and the floor, in turn, at 1, 8 and 32 connections; each connection is kept open."""
+    with serve("assetpay_admin.wsgi") as ours, serve("benchmarks.floor_app:application") as floor:
+        loads = {}
+        for width in WIDTHS:
+            mine, least = _race(ours, floor, width)
+            loads[width] = (mine, least)
+    mine, least = loads[8]
+    refused = sum(load.refused for pair in loads.values() for load in pair)
+    rows = [
+        Row(
+            "intake / floor, 8 connections",
+            100 * mine.per_second / least.per_second,
+            "%",
+            25,
+            at_least=True,
+            detail=f"{mine.per_second:,.0f} and {least.per_second:,.0f} a second; aim 40 %",
+        ),
+        Row("intake refused", refused, "answers", 0, detail="at 1, 8 and 32 connections"),
+        Row(
+            "intake p99 / p50, 8 connections",
+            mine.wait.p99 / mine.wait.p50,
+            "x",
+            4 if connection.vendor == "sqlite" else None,
+            detail=f"p50 {mine.wait.p50:.0f} ms, p99 {mine.wait.p99:.0f} ms",
+        ),
+    ]
+    for width, (load, _) in loads.items():
+        rows.append(
+            Row(f"intake, {width} connections", load.per_second, "a second", detail=f"p99 {load.wait.p99:.0f} ms")
+        )
+    return rows
+
+
+def _race(ours: int, floor: int, width: int) -> tuple[Load, Load]:
+    found: dict[int, list[Load]] = {ours: [], floor: []}
+    for _ in range(ROUNDS):
+        for port in (ours, floor):
+            found[port].append(drive(port, width, SECONDS))
+    best = [max(loads, key=lambda load: load.per_second) for loads in found.values()]
+    return best[0], best[1]
+
+
+@contextmanager
+def serve(application: str) -> Iterator[int]:
+    """gunicorn as in the Procfile on a free port, until the block ends."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    web = next(line for line in Path("Procfile").read_text().splitlines() if line.startswith("web:"))
+    command = web.removeprefix("web: ").replace("assetpay_admin.wsgi", application).replace("$PORT", str(port))
+    executable = shutil.which(command.split()[0], path=str(Path(sys.executable).parent)) or command.split()[0]
+    arguments = [executable, *(part.strip("'") for part in command.split()[1:])]
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "benchmarks.settings"}
+    server = subprocess.Popen(arguments, env=environment, stderr=subprocess.DEVNULL)  # noqa: S603 # our own Procfile
+    try:
+        _wait_for(port)
+        yield port
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(30)
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise RuntimeError("The server did not start.")
+
+
+def drive(port: int, width: int, seconds: float, *, per_second: float = 0) -> Load:
+    """Send news over `width` kept connections for `seconds`; at a pace where one is given, else flat out."""
+    waits: list[float] = []
+    refused = [0]
+    ends_at = time.monotonic() + seconds
+    threads = [
+        threading.Thread(target=_send, args=(port, ends_at, waits, refused, per_second / width)) for _ in range(width)
+    ]
+    started = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    took = time.monotonic() - started
+    return Load(len(waits) / took, figure(waits), refused[0])
+
+
+def _send(port: int, ends_at: float, waits: list[float], refused: list[int], per_second: float) -> None:
+    caller = HTTPConnection("127.0.0.1", port, timeout=30)
+    calls = news()
+    next_at = time.monotonic()
+    while time.monotonic() < ends_at:
+        body, signature = next(calls)
+        headers = {"X-AssetPay-Signature": signature, "X-Callback-Copy": "1", "Host": "localhost"}
+        started = time.perf_counter()
+        caller.request("POST", "/callbacks/assetpay/", body, headers)
+        response = caller.getresponse()
+        response.read()
+        waits.append((time.perf_counter() - started) * 1_000)
+        refused[0] += response.status != 200
+        if per_second:
+            next_at += 1 / per_second
+            time.sleep(max(0.0, next_at - time.monotonic()))
+    caller.close()
+
+
+def news() -> Iterator[tuple[bytes, str]]:
+    """Withdrawals of three items that go through four statuses, each a signed body."""
+    secret = settings.ASSETPAY_API_SECRETS[0].encode()
+    while True:
+        trade_id = uuid.uuid4().hex[:24]
+        opened_at = datetime.now(UTC) - timedelta(hours=1)
+        for number, status in enumerate(STATUSES):
+            trade = _trade(trade_id, status, opened_at, opened_at + timedelta(minutes=number))
+            body = simplejson.dumps({"trade": trade}, use_decimal=True).encode()
+            yield body, sign(body, secret, uuid.uuid4().hex, _stamp(datetime.now(UTC)))
+
+
+def _trade(trade_id: str, status: str, opened_at: datetime, updated_at: datetime) -> dict[str, object]:
+    items = [
+        {
+            "id": f"{trade_id}{number}",
+            "appid": 730,
+            "tradable": True,
+            "status": status,
+            "marketHashName": "AK-47 | Redline (Field-Tested)",
+            "offer": {"price": 12.5},
+        }
+        for number in range(ITEMS)
+    ]
+    return {
+        "id": trade_id,
+        "type": "withdraw",
+        "source": "client",
+        "status": status if status != "initiated" else "pending",
+        "game": "730",
+        "merchantId": "merchant-of-the-benchmarks",
+        "clientUserId": "user-1",
+        "clientTradeUrl": "https://steamcommunity.com/tradeoffer/new/?partner=39734273&token=AbCdEfGh",
+        "clientSteamID": "76561198000000001",
+        "items": items,
+        "totalPrice": 37.5,
+        "createdAt": _stamp(opened_at),
+        "updatedAt": _stamp(updated_at),
+    }
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,84 @@
+"""Lists, searches, one trade, counts: what an agent waits for."""
+
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from benchmarks.admins import OFFSET_PAGE, StockAdmin, TunedAdmin, admin_page
+from benchmarks.desk import page
+from benchmarks.floors import audit_floor, list_floor, trade_floor
+from benchmarks.report import Row
+from benchmarks.timing import Call, race
+from benchmarks.world import RARE_NAME
+from withdrawals.models import Item, Trade, User
+from withdrawals.views.paging import keyset_page
+
+SQLITE = "sqlite"
+
+
+def measure_pages(client: Client, person: User) -> list[Row]:
+    """The rows of the table that are about pages."""
+    items = Item.objects.count()
+    database = connection.vendor
+    middle = Item.objects.order_by("pk")[items // 2]
+    deep = keyset_page(Item.objects.filter(pk__lte=middle.pk), by="opened_at", newest_first=True, cursor="").next_cursor
+    large = Trade.objects.get(assetpay_id="large-trade")
+    calls: dict[str, Call] = {
+        "floor": list_floor,
+        "first page": lambda: page(client, "/items/", tab="all"),
+        "deep page": lambda: page(client, "/items/", tab="all", cursor=deep),
+        "filtered": lambda: page(client, "/items/", tab="can"),
+        "by id": lambda: page(client, "/items/", q=middle.assetpay_id),
+        "rare name": lambda: page(client, "/items/", tab="all", q=RARE_NAME),
+        "tail of id": lambda: page(client, "/items/", tab="all", q=middle.assetpay_id[-8:]),
+        "trade floor": lambda: trade_floor(large.pk),
+        "trade page": lambda: page(client, f"/trades/{large.pk}/"),
+        "audit floor": audit_floor,
+        "audit page": lambda: page(client, "/audit/"),
+        "overview": lambda: page(client, "/"),
+        "tuned admin": lambda: admin_page(TunedAdmin, person),
+    }
+    took = {name: figure.p50 for name, figure in race(calls, seconds=40).items()}
+    slow: dict[str, Call] = {
+        "stock admin": lambda: admin_page(StockAdmin, person),
+        "tuned admin, deep": lambda: admin_page(TunedAdmin, person, OFFSET_PAGE),
+    }
+    took |= {name: figure.p50 for name, figure in race(slow, seconds=15).items()}
+    first, floor = took["first page"], took["floor"]
+    times_floor, times_stock = (12, 1_000) if database == SQLITE else (4, 100)
+    with CaptureQueriesContext(connection) as queries:
+        page(client, "/items/", tab="all")
+    return [
+        Row("items list / floor", first / floor, "x", times_floor, detail=f"{first:.1f} ms to {floor:.2f} ms"),
+        Row(
+            "stock admin / items list",
+            took["stock admin"] / first,
+            "x",
+            times_stock,
+            at_least=True,
+            detail=f"{took['stock admin']:,.0f} ms",
+        ),
+        Row(
+            "tuned admin / items list",
+            took["tuned admin"] / first,
+            "x",
+            10,
+            at_least=True,
+            detail=f"{took['tuned admin']:.1f} ms; deep {took['tuned admin, deep']:,.0f} ms",
+        ),
+        Row("deep page / first", took["deep page"] / first, "x", 1.15, detail=f"{took['deep page']:.1f} ms"),
+        Row("can be cancelled / first", took["filtered"] / first, "x", 1.15, detail=f"{took['filtered']:.1f} ms"),
+        Row("by id / first", took["by id"] / first, "x", 1.15, detail=f"{took['by id']:.1f} ms"),
+        Row("rare name / first", took["rare name"] / first, "x", 3, detail=f"{took['rare name']:.1f} ms"),
+        Row("tail of an id / first", took["tail of id"] / first, "x", 3, detail=f"{took['tail of id']:.1f} ms"),
+        Row(
+            "trade of 50 items / items list",
+            took["trade page"] / first,
+            "x",
+            2,
+            detail=f"{took['trade page']:.1f} ms; its floor {took['trade floor']:.2f} ms",
+        ),
+        Row("audit page / items list", took["audit page"] / first, "x", 1.15, detail=f"{took['audit page']:.1f} ms"),
+        Row("overview / items list", took["overview"] / first, "x", detail=f"{took['overview']:.1f} ms"),
+        Row("queries of the items list", len(queries), "", 6 + 5, detail="with session, person and permissions"),
+    ]
