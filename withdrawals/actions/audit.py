@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.db import connection
 
+from withdrawals.actions.rows import append_rows, read_locked, write_columns
 from withdrawals.models import AuditEntry, AuditHead, Item, Source, Trade, User
 
 ASSETPAY = "AssetPay"
@@ -52,7 +53,7 @@ def record(facts: Sequence[Fact], *, origin: Origin, now: datetime) -> None:
         raise RuntimeError("An audit entry belongs to the transaction of its change.")
     if not facts:
         return
-    head = AuditHead.objects.select_for_update().get(pk=1)
+    (head,) = read_locked(AuditHead, id=1)
     entries = []
     for fact in facts:
         entry = AuditEntry(
@@ -74,5 +75,5 @@ def record(facts: Sequence[Fact], *, origin: Origin, now: datetime) -> None:
         entry.hash = entry.content_hash()
         head.number, head.hash = entry.number, entry.hash
         entries.append(entry)
-    AuditEntry.objects.bulk_create(entries)
-    head.save(update_fields=["number", "hash"])
+    append_rows(entries)
+    write_columns([head], ["number", "hash"])

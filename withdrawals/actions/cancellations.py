@@ -106,7 +106,9 @@ def follow_items(items: Iterable[Item], *, now: datetime) -> list[Fact]:
     an answer that comes later changes nothing. Returns the facts for the caller to record.
     """
     ended = {item.pk: item for item in items if item.has_ended}
-    facts = []
+    facts: list[Fact] = []
+    if not ended:
+        return facts
     for cancellation in Cancellation.objects.open().filter(item__in=ended):
         item = ended[cancellation.item_id]
         end = CancellationState.CONFIRMED if item.ended_undelivered else CancellationState.OVERTAKEN

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from withdrawals import gateway
 from withdrawals.actions import trades
 from withdrawals.actions.audit import ASSETPAY, Fact, Origin, record
+from withdrawals.actions.rows import read_locked, write_columns
 from withdrawals.actions.sightings import note_sightings
 from withdrawals.assetpay.callbacks import Callback, Kind, looks_like_approval, open_callback
 from withdrawals.assetpay.documents import NotUnderstood
@@ -74,7 +75,7 @@ def receive_delivery(call: Call, *, now: datetime) -> Delivery:
             origin = Origin(Source.CALLBACK, name=ASSETPAY, request_id=call.request_id)
             _understand(delivery, origin=origin, now=now, is_first=True)
             delivery.took_ms = round(1_000 * (time.monotonic() - started))
-            delivery.save(update_fields=[*UNDERSTOOD, "took_ms"])
+            write_columns([delivery], [*UNDERSTOOD, "took_ms"])
     return delivery
 
 
@@ -136,9 +137,10 @@ def _reject(call: Call, reason: str, *, now: datetime) -> CallRejected:
 
 def _keep(call: Call, seal: gateway.Seal, now: datetime) -> tuple[Delivery, bool]:
     """The delivery's row, locked, and whether its effects are already there. Copies at one instant meet here."""
-    existing = _locked(seal, call)
+    same_id = read_locked(Delivery, delivery_id=seal.delivery_id)
+    existing = _same_body(same_id, call)
     if existing is None:
-        first = Delivery.objects.filter(delivery_id=seal.delivery_id, conflicts_with=None).first()
+        first = next((delivery for delivery in same_id if delivery.conflicts_with_id is None), None)
         delivery = Delivery(
             delivery_id=seal.delivery_id,
             body=call.body,
@@ -156,7 +158,7 @@ def _keep(call: Call, seal: gateway.Seal, now: datetime) -> tuple[Delivery, bool
             with transaction.atomic():
                 delivery.save(force_insert=True)
         except IntegrityError:
-            existing = _locked(seal, call)
+            existing = _same_body(read_locked(Delivery, delivery_id=seal.delivery_id), call)
             if existing is None:  # another body won the id a moment ago: the sender comes again, and meets it
                 raise
         else:
@@ -169,9 +171,8 @@ def _keep(call: Call, seal: gateway.Seal, now: datetime) -> tuple[Delivery, bool
     return existing, existing.verdict in (Verdict.APPLIED, Verdict.NOTED)
 
 
-def _locked(seal: gateway.Seal, call: Call) -> Delivery | None:
-    rows = Delivery.objects.select_for_update(of=("self",), no_key=True)
-    return rows.filter(delivery_id=seal.delivery_id, body_sha256=call.sha256).first()
+def _same_body(deliveries: list[Delivery], call: Call) -> Delivery | None:
+    return next((delivery for delivery in deliveries if delivery.body_sha256 == call.sha256), None)
 
 
 def _understand(delivery: Delivery, *, origin: Origin, now: datetime, is_first: bool) -> None:

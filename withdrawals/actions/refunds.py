@@ -37,6 +37,8 @@ def follow_items(items: Iterable[Item], *, now: datetime) -> list[Fact]:
     A confirmed refund never changes here. Returns the facts for the caller to record.
     """
     by_item = {item.pk: item for item in items if needs_refund(item)}
+    if not by_item:
+        return []
     existing = {refund.item_id: refund for refund in Refund.objects.filter(item__in=by_item)}
     facts = []
     for item in by_item.values():

@@ -14,8 +14,11 @@ def note_sightings(names: Iterable[str], *, now: datetime) -> None:
 
     Sorted, so that two callers never wait for each other in a ring.
     """
+    counted = sorted({name[:200] for name in names})
+    if not counted:
+        return
     with transaction.atomic():
-        for name in sorted({name[:200] for name in names}):
+        for name in counted:
             seen = Sighting.objects.filter(name=name).update(times_seen=F("times_seen") + 1, last_seen_at=now)
             if not seen:
                 Sighting.objects.bulk_create(

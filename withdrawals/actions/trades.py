@@ -8,6 +8,7 @@ from itertools import batched
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import prefetch_related_objects
 from django.tasks import task
 from django.utils import timezone
 
@@ -15,10 +16,12 @@ from withdrawals import gateway
 from withdrawals.actions import cancellations, refunds
 from withdrawals.actions.audit import CLOCK, Fact, Origin, record
 from withdrawals.actions.projection import facts_of, project_item, project_trade
+from withdrawals.actions.rows import read_locked, write_columns
 from withdrawals.actions.sightings import note_sightings
 from withdrawals.assetpay.errors import AssetPayError
 from withdrawals.assetpay.snapshots import TradeSnapshot
 from withdrawals.models import Evidence, Item, Read, ReadState, Source, Trade
+from withdrawals.models.refund import needs_refund
 from withdrawals.models.trade import WITHDRAW
 
 log = logging.getLogger(__name__)
@@ -54,11 +57,13 @@ def mirror_trade(snapshot: TradeSnapshot, *, evidence: Evidence, origin: Origin,
             _save(trade, before, changed, evidence)
             facts = _facts(trade, is_new, before, changed)
             facts += cancellations.follow_items(items.values(), now=now)
-            facts += refunds.follow_items(items.values(), now=now)
+            undelivered = [item for item in items.values() if needs_refund(item)]
+            prefetch_related_objects(undelivered, "status_delivery", "status_read")
+            facts += refunds.follow_items(undelivered, now=now)
             record(facts, origin=replace(origin, cause=evidence.cause), now=now)
         else:
             facts = []
-            trade.save(update_fields=["last_seen_at"])
+            write_columns([trade], ["last_seen_at"])
     return Mirrored(trade, tuple(_in_words(fact) for fact in facts))
 
 
@@ -73,10 +78,9 @@ def _take_trade(snapshot: TradeSnapshot, now: datetime) -> tuple[Trade, bool]:
     """The trade's row, locked, and whether it is new. Two first messages at once: the unique id decides."""
     # Without the key: an audit entry's reference to the trade, checked when its writer commits, must not wait for us
     # while we wait for the head of the chain.
-    locked = Trade.objects.select_for_update(no_key=True)
-    try:
-        return locked.get(assetpay_id=snapshot.id), False
-    except Trade.DoesNotExist:
+    for trade in read_locked(Trade, assetpay_id=snapshot.id):
+        return trade, False
+    else:
         trade = Trade(assetpay_id=snapshot.id, type=snapshot.type, opened_at=now, first_seen_at=now)
         trade.last_seen_at = now
         project_trade(trade, snapshot, is_new=True)
@@ -84,12 +88,12 @@ def _take_trade(snapshot: TradeSnapshot, now: datetime) -> tuple[Trade, bool]:
             with transaction.atomic():
                 trade.save(force_insert=True)
         except IntegrityError:
-            return locked.get(assetpay_id=snapshot.id), False
+            return read_locked(Trade, assetpay_id=snapshot.id)[0], False
         return trade, True
 
 
 def _items_of(trade: Trade) -> list[Item]:
-    items = list(Item.objects.filter(trade=trade).select_related("status_delivery", "status_read"))
+    items = read_locked(Item, trade=trade.pk)
     for item in items:
         item.trade = trade
     return items
@@ -120,7 +124,7 @@ def _keep(evidence: Evidence, trade: Trade) -> Evidence:
 
 
 def _save(trade: Trade, before: dict[str, object], changed: list[_ItemChange], evidence: Evidence) -> None:
-    trade.save(update_fields=[*before, "last_seen_at"])
+    write_columns([trade], [*before, "last_seen_at"])
     for change in changed:
         if "status" in change.before:
             change.item.status_delivery = evidence.delivery
@@ -130,8 +134,7 @@ def _save(trade: Trade, before: dict[str, object], changed: list[_ItemChange], e
     columns = {name for change in known for name in change.before}
     if "status" in columns:
         columns |= {"status_changed_at", "status_delivery", "status_read"}
-    if columns:
-        Item.objects.bulk_update([change.item for change in known], sorted(columns))
+    write_columns([change.item for change in known], sorted(columns))
 
 
 def _facts(
