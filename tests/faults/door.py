@@ -26,6 +26,8 @@ CRYPTO_APPROVAL = json.dumps(
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 # What the test under way has to tell of itself; conftest empties it, and prints it of the long ones.
 NOTES: list[str] = []
+# A long run commits as it goes: a single transaction of a hundred thousand calls grows slow by its own weight.
+LONG = [pytest.mark.soak, pytest.mark.django_db(transaction=True)]
 
 # One caller for all: loading the middleware anew would take longer than the calls.
 _caller = Client(enforce_csrf_checks=True, raise_request_exception=False)
@@ -34,7 +36,7 @@ _caller = Client(enforce_csrf_checks=True, raise_request_exception=False)
 def runs(fast: int, long: int) -> list[Any]:
     """The size of a run in `make test`, and in `make soak`, where N=… says another one."""
     most = int(os.environ.get("SOAK_RUNS") or long)
-    return [pytest.param(fast, id="fast"), pytest.param(most, id="soak", marks=pytest.mark.soak)]
+    return [pytest.param(fast, id="fast"), pytest.param(most, id="soak", marks=LONG)]
 
 
 def seeded(number: int) -> random.Random:

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from tests.desk import deliver, news, see
-from tests.faults.door import approval, runs, seeded, send, tell
+from tests.faults.door import LONG, approval, runs, seeded, send, tell
 from tests.wire import NOON, item_document, stamp, trade_snapshot
 from withdrawals.models import AuditEntry, Delivery, Item, Refund, Status, Trade, Verdict
 
@@ -64,9 +64,7 @@ FIVE = [
 SEVEN = [*FIVE, told(None, "hold", "failed"), told(4, "frozen", "declined", price=14)]
 
 
-@pytest.mark.parametrize(
-    "messages", [pytest.param(FIVE, id="five"), pytest.param(SEVEN, id="seven", marks=pytest.mark.soak)]
-)
+@pytest.mark.parametrize("messages", [pytest.param(FIVE, id="five"), pytest.param(SEVEN, id="seven", marks=LONG)])
 def test_f12_every_order_of_a_set_of_deliveries_ends_the_same(messages: list[dict[str, Any]]) -> None:
     orders = list(permutations(messages))
 

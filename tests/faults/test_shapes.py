@@ -12,7 +12,20 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from tests.assetpay.test_callbacks import crypto_mutants, trade_mutants, wrapped_mutants
 from tests.desk import news, signed
 from tests.faults.corpus import NOT_UNDERSTOOD, UNDERSTOOD
-from tests.faults.door import APPROVAL, CRYPTO_APPROVAL, DOOR, call, everything, moment, runs, seeded, send, tell, word
+from tests.faults.door import (
+    APPROVAL,
+    CRYPTO_APPROVAL,
+    DOOR,
+    LONG,
+    call,
+    everything,
+    moment,
+    runs,
+    seeded,
+    send,
+    tell,
+    word,
+)
 from tests.wire import item_document, trade_document
 from withdrawals.assetpay.suspicion import sounds_like_asking, sounds_like_withdrawing
 from withdrawals.models import AuditEntry, Delivery, Item, RejectedCall, Sighting, Trade, Verdict
@@ -91,7 +104,7 @@ def _still_asks(body: bytes) -> bool:
     return (b"withdraw" in body) and (b"initiated" in body or b"awaiting_approval" in body)
 
 
-@pytest.mark.parametrize("one_by_one", [False, pytest.param(True, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("one_by_one", [False, pytest.param(True, marks=LONG)])
 def test_f18_poisonous_text_in_any_field_trips_nothing_and_is_not_retried_for_ever(one_by_one: bool) -> None:
     documents: list[tuple[str, dict[str, Any]]] = []
     for number, poison in enumerate(POISON):
