@@ -30,6 +30,7 @@ __all__ = [
     "fetch_back",
     "fetch_trade",
     "fetch_trades",
+    "is_ref",
     "self_test",
     "trades_per_read",
 ]
