@@ -1,19 +1,22 @@
 """What AssetPay says beyond its documents is counted, whichever way it comes; a count never stops anything."""
 
+import re
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 from pytest_django import Settings
 
 from sandbox.client import SandboxControl
 from sandbox.testing import running_sandbox
-from tests.desk import ask, deliver, news, see
+from tests.desk import ask, deliver, news, person, see
 from tests.races import race
 from tests.wire import NOON, item_document, stamp, trade_snapshot
 from withdrawals.actions.audit import Origin
 from withdrawals.actions.sending import drain
+from withdrawals.actions.sightings import note_error_key
 from withdrawals.actions.trades import CheckFailed, check_trade, import_trades, mirror_fetched, reconcile
-from withdrawals.assetpay.errors import AssetPayError
+from withdrawals.assetpay.errors import AssetPayError, Refused
 from withdrawals.gateway import Fetched
 from withdrawals.models import Item, Route, Sighting, Source, Trade
 
@@ -100,3 +103,29 @@ def test_a_read_and_a_callback_that_hold_the_same_unknown_words_do_not_deadlock(
 
     assert outcomes == [None] * 4
     assert sighted() == {"trade.brand_new": 32}
+
+
+@pytest.mark.django_db
+def test_every_sort_of_sighting_stands_on_the_page_with_its_count_and_its_first_and_last_time(client: Client) -> None:
+    client.force_login(person())
+    odd = item_document(status="teleporting", gizmo=1)
+    deliver(news(status="melted", source="moon", brandNew=1, items=[odd]), now=NOON)
+    deliver(news(status="melted", items=[item_document()]), now=NOON + timedelta(hours=3))
+    note_error_key(Refused("WEATHER_TOO_BAD", None, "", "r-1", 409), now=NOON)
+
+    page = client.get("/alarms/").content.decode()
+
+    rows = dict(re.findall(r"<tr><td data-label=\"Seen\"><code><bdi>(.*?)</bdi></code></td>(.*?)</tr>", page))
+    assert set(rows) == {
+        "trade.status=melted",
+        "trade.source=moon",
+        "trade.brandNew",
+        "item.status=teleporting",
+        "item.gizmo",
+        "error.key=WEATHER_TOO_BAD",
+    }
+    assert 'class="num">2<' in rows["trade.status=melted"]
+    assert re.findall(r'datetime="(.*?)"', rows["trade.status=melted"]) == [
+        "2026-03-02T12:00:00.000+00:00",
+        "2026-03-02T15:00:00.000+00:00",
+    ]
