@@ -23,6 +23,6 @@ format: ## write the code and the templates the way `make check` wants them
 	@.venv/bin/ruff check --fix .
 	@find templates -name '*.html' -exec .venv/bin/djade {} +
 
-soak: ## the long random runs; N=500 sets how many
+soak: ## the long random runs; N=500 sets how many, SEED=7 other ones
 	@scripts/setup.sh dev
-	@SOAK_RUNS="$(N)" .venv/bin/pytest -m soak
+	@SOAK_RUNS="$(N)" SOAK_SEED="$(SEED)" .venv/bin/pytest -m soak

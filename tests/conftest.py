@@ -1,4 +1,4 @@
-"""What every test can rely on."""
+"""What every test can rely on, and what `make soak` tells of the long ones."""
 
 import os
 import shutil
@@ -12,9 +12,11 @@ from django.core.cache import cache
 from django.db import connection, transaction
 from django.test import TransactionTestCase
 
+from tests.faults.door import NOTES
 from withdrawals.models.audit_triggers import drop_triggers
 from withdrawals.models.first_rows import make_first_rows
 
+TOLD = "told"
 # Debian's Chromium, as root, without looking for its maker's hosts.
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
@@ -75,3 +77,34 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     place = {"executable_path": found} if found else {}
     return {**browser_type_launch_args, **place, "args": CHROMIUM_ARGUMENTS}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Of a long run, keep its size and what it told, also where it failed: a seed brings the failure back."""
+    NOTES.clear()
+    try:
+        return (yield)
+    finally:
+        if item.get_closest_marker("soak"):
+            given = getattr(getattr(item, "callspec", None), "params", {})
+            sizes = [f"{name} {value:,}" for name, value in given.items() if type(value) is int]
+            item.user_properties.append((TOLD, ", ".join(dict.fromkeys([*sizes, *NOTES]))))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line for each long run: how much, from which seed, how long, and its own figures."""
+    runs = [
+        (report, told)
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        if report.when == "call"
+        for name, told in report.user_properties
+        if name == TOLD
+    ]
+    if runs:
+        terminalreporter.section("what the long runs did")
+    for report, told in runs:
+        terminalreporter.line(
+            f"{report.nodeid.partition('::')[2]}: {report.outcome} in {report.duration:.0f} s, {told}"
+        )

@@ -125,8 +125,41 @@ def test_import_trades_brings_in_what_assetpay_knows(stage: Stage) -> None:
 
 
 def test_import_trades_says_what_is_wrong_with_an_id(stage: Stage) -> None:
-    with pytest.raises(CommandError, match="comma"):
-        told("import_trades", "a,b")
+    with pytest.raises(CommandError, match=r"1 of 2 cannot be ids: 'a,b'"):
+        told("import_trades", "order-1", "a,b")
+
+    assert not Trade.objects.exists()
+
+
+def test_import_trades_of_a_file_of_ten_thousand_shows_how_far_it_is(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = [stage.control.make_trade(external_id=f"order {number}", announce=False)["id"] for number in range(3)]
+    lines = [f"order {number}" for number in range(10_000)]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join([*lines, "", "order 7", " order 8 "])))
+
+    shown = told("import_trades", "-").splitlines()
+
+    assert len(shown) == 100
+    assert shown[49].endswith("5,000 of 10,000 asked for, 3 found.")
+    assert shown[49].startswith("█" * 15 + "░" * 15)
+    assert shown[-1] == "█" * 30 + " 10,000 of 10,000 asked for, 3 found."
+    assert set(Trade.objects.values_list("assetpay_id", flat=True)) == set(known)
+
+
+def test_import_trades_draws_its_bar_in_place_on_a_terminal(stage: Stage) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    screen = Terminal()
+    made = stage.control.make_trade(announce=False)
+
+    call_command("import_trades", made["id"], *(f"unknown-{number}" for number in range(150)), stdout=screen)
+
+    assert screen.getvalue().count("\r") == 2
+    assert screen.getvalue().count("\n") == 1
+    assert screen.getvalue().endswith("151 of 151 asked for, 1 found.\n")
 
 
 def test_reconcile_reads_back_what_no_callback_told(stage: Stage) -> None:

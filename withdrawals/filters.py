@@ -7,6 +7,7 @@ import django_filters
 from django import forms
 from django.db.models import Q, QuerySet
 
+from withdrawals.assetpay.callbacks import Kind
 from withdrawals.models import (
     AuditEntry,
     Cancellation,
@@ -22,6 +23,22 @@ from withdrawals.models import (
 
 DATE_INPUT = forms.DateInput(attrs={"type": "date"})
 NEEDS_A_PERSON = "person"
+KIND_UNKNOWN = "unknown"
+KINDS = [*((kind.value, kind.replace("_", " ").capitalize()) for kind in Kind), (KIND_UNKNOWN, "Kind unknown")]
+CHANGED_SOMETHING = "changed"
+MARKED_BY: dict[str, dict[str, Any]] = {
+    "late": {"is_late": True},
+    "repeated": {"times_received__gt": 1},
+    "direct": {"is_copy": False},
+    "conflict": {"conflicts_with__isnull": False},
+}
+MARKS = [
+    (CHANGED_SOMETHING, "that changed something"),
+    ("late", "that came late"),
+    ("repeated", "that came more than once"),
+    ("direct", "straight from AssetPay"),
+    ("conflict", "with another's id"),
+]
 
 
 def trades_for(text: str) -> QuerySet[Trade]:
@@ -137,10 +154,22 @@ class DeliveryFilter(SearchedSet):
         empty_label="Any verdict",
         method="with_verdict",
     )
+    kind = django_filters.ChoiceFilter(choices=KINDS, label="Kind", empty_label="Any kind", method="of_kind")
+    mark = django_filters.ChoiceFilter(choices=MARKS, label="Only those", empty_label="All", method="with_mark")
 
     class Meta:
         model = Delivery
         fields: list[str] = []
+
+    def of_kind(self, queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """One kind, or those of which nobody knows what they are."""
+        return queryset.filter(kind="" if value == KIND_UNKNOWN else value)
+
+    def with_mark(self, queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """Those about which something is special."""
+        if value == CHANGED_SOMETHING:
+            return queryset.exclude(changes=[])
+        return queryset.filter(**MARKED_BY[value])
 
     def with_verdict(self, queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         """One verdict, or all that need a person."""

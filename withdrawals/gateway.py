@@ -23,12 +23,14 @@ __all__ = [
     "CannotAsk",
     "Fetched",
     "NotAuthentic",
+    "ReadBack",
     "Seal",
     "cancel_item",
     "check_signature",
     "fetch_back",
     "fetch_trade",
     "fetch_trades",
+    "is_ref",
     "self_test",
     "trades_per_read",
 ]
@@ -71,6 +73,14 @@ class Fetched:
     def sha256(self) -> str:
         """Hash of the trade's document, hex."""
         return hashlib.sha256(self.snapshot.document.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class ReadBack:
+    """What a reading of known trades brought: those that AssetPay described, and its no for single customers."""
+
+    fetched: tuple[Fetched, ...]
+    refused: tuple[Refused, ...] = ()
 
 
 def cancel_item(item: Item, *, request_id: UUID, now: datetime) -> CancelAnswer:
@@ -131,20 +141,21 @@ def trades_per_read() -> int:
     return REFS_PER_READ if settings.ASSETPAY_API_KEY else 1
 
 
-def fetch_back(trades: Sequence[Trade], *, now: datetime) -> tuple[Fetched, ...]:
+def fetch_back(trades: Sequence[Trade], *, now: datetime) -> ReadBack:
     """Known trades as AssetPay describes them now, by the route that we have a key for; raises as `fetch_trades`."""
     if settings.ASSETPAY_API_KEY:
-        return fetch_trades([trade.assetpay_id for trade in trades if is_ref(trade.assetpay_id)])
-    found = []
+        return ReadBack(fetch_trades([trade.assetpay_id for trade in trades if is_ref(trade.assetpay_id)]))
+    found, refused = [], []
     for trade in trades:
         try:
             fetched = fetch_trade(trade, now=now)
         except (CannotAsk, Refused) as error:
             # This one customer cannot be asked for; the next may.
             log.warning("trade %s cannot be read back: %s", trade.pk, error)
+            refused += [error] if isinstance(error, Refused) else []
         else:
             found += [fetched] if fetched is not None else []
-    return tuple(found)
+    return ReadBack(tuple(found), tuple(refused))
 
 
 def is_ref(text: str) -> bool:

@@ -10,8 +10,10 @@ from django.db.models import Model, UniqueConstraint
 from pytest_django import Settings
 
 from tests.desk import ask, deliver, item_of, news, person, see
+from tests.faults.door import runs, tell
 from tests.races import race
 from tests.wire import NOON, item_document, trade_snapshot
+from withdrawals.actions import deliveries
 from withdrawals.actions.audit import Fact, Origin, record
 from withdrawals.actions.cancellations import CancelRefused
 from withdrawals.actions.refunds import RefundChanged, confirm_refund
@@ -24,6 +26,7 @@ from withdrawals.models import (
     Refund,
     RefundEntry,
     SendPermit,
+    Sighting,
     Source,
 )
 from withdrawals.models.audit import verify_chain
@@ -150,14 +153,50 @@ def test_the_numbered_ledger_alone_stops_eight_careless_payments() -> None:
     assert careless_payments(owed()) == 1
 
 
-def test_f11_eight_copies_of_a_delivery_at_one_instant_have_one_effect() -> None:
-    body = news()
+def eight_copies(trade_id: str) -> tuple[list[Delivery | Exception], int]:
+    """What came of eight copies at one instant, and how often their effects were made.
 
-    outcomes = race(EIGHT, lambda _: deliver(body, delivery_id="d-1"))
+    Sightings are what is counted: the merge by itself would hide a second effect.
+    """
+    body = news(trade_id, **{f"new_{trade_id}": 1})
+    outcomes = race(EIGHT, lambda _: deliver(body, delivery_id=f"d-{trade_id}"))
+    seen = Sighting.objects.filter(name=f"trade.new_{trade_id}").values_list("times_seen", flat=True)
+    return outcomes, sum(seen)
 
-    assert all(isinstance(outcome, Delivery) and outcome.verdict == "applied" for outcome in outcomes), outcomes
-    assert Delivery.objects.get().times_received == EIGHT
-    assert AuditEntry.objects.filter(action="trade.appeared").count() == 1
+
+@pytest.mark.parametrize("count", runs(fast=3, long=500))
+def test_f11_eight_copies_of_a_delivery_at_one_instant_have_one_effect(count: int) -> None:
+    for number in range(count):
+        outcomes, effects = eight_copies(f"t{number}")
+
+        assert all(isinstance(outcome, Delivery) and outcome.verdict == "applied" for outcome in outcomes), outcomes
+        assert effects == 1
+        assert Delivery.objects.get(delivery_id=f"d-t{number}").times_received == EIGHT
+
+    assert AuditEntry.objects.filter(action="trade.appeared").count() == count
+    assert Delivery.objects.count() == count
+    assert verify_chain().problem == ""
+    tell(f"{EIGHT * count:,} copies, {count:,} effects, {connection.vendor}")
+
+
+def test_f11_the_constraint_alone_gives_careless_receivers_one_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliveries, "_locked", lambda *_: None)
+
+    outcomes, effects = eight_copies("careless")
+
+    assert (effects, Delivery.objects.count()) == (1, 1)
+    assert sum(isinstance(outcome, IntegrityError) for outcome in outcomes) == EIGHT - 1, outcomes
+
+
+def test_f11_control_where_nobody_looks_whether_it_is_applied_copies_have_eight_effects(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keep = deliveries._keep
+    monkeypatch.setattr(deliveries, "_keep", lambda *given: (keep(*given)[0], False))
+
+    _, effects = eight_copies("careless")
+
+    assert effects == EIGHT
 
 
 def test_eight_first_messages_of_one_trade_make_one_trade() -> None:

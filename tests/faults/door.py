@@ -24,6 +24,10 @@ CRYPTO_APPROVAL = json.dumps(
     {"withdrawal": {"id": "w-1", "type": "crypto_withdraw", "status": "awaiting_approval"}}
 ).encode()
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+# What the test under way has to tell of itself; conftest empties it, and prints it of the long ones.
+NOTES: list[str] = []
+# A long run commits as it goes: a single transaction of a hundred thousand calls grows slow by its own weight.
+LONG = [pytest.mark.soak, pytest.mark.django_db(transaction=True)]
 
 # One caller for all: loading the middleware anew would take longer than the calls.
 _caller = Client(enforce_csrf_checks=True, raise_request_exception=False)
@@ -32,7 +36,19 @@ _caller = Client(enforce_csrf_checks=True, raise_request_exception=False)
 def runs(fast: int, long: int) -> list[Any]:
     """The size of a run in `make test`, and in `make soak`, where N=… says another one."""
     most = int(os.environ.get("SOAK_RUNS") or long)
-    return [pytest.param(fast, id="fast"), pytest.param(most, id="soak", marks=pytest.mark.soak)]
+    return [pytest.param(fast, id="fast"), pytest.param(most, id="soak", marks=LONG)]
+
+
+def seeded(number: int) -> random.Random:
+    """Chance that comes again: the same for the same number, moved by SEED=… of `make soak`."""
+    seed = number + int(os.environ.get("SOAK_SEED") or 0)
+    tell(f"seed {seed}")
+    return random.Random(seed)
+
+
+def tell(note: str) -> None:
+    """Let the summary of `make soak` say this of the test under way."""
+    NOTES.append(note)
 
 
 def moment() -> datetime:

@@ -6,22 +6,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from uuid import uuid4
 
 import pytest
 from django.core import mail
 from pytest_django import Settings
 
 from tests.desk import deliver, news, see
-from tests.factories import CancellationFactory, DeliveryFactory
+from tests.factories import DeliveryFactory
 from tests.faults.door import approval
 from tests.wire import NOON, item_document, stamp, trade_snapshot
 from withdrawals.actions import alarms
 from withdrawals.actions.alarms import NOTICES_PER_HOUR, notify, watch
 from withdrawals.actions.deliveries import Call, CallRejected, receive_delivery
+from withdrawals.actions.sightings import note_error_key
 from withdrawals.actions.trades import reconcile
-from withdrawals.assetpay.errors import AssetPayError
-from withdrawals.models import Alarm, AlarmKind, Attempt, AuditEntry, Delivery, ReadState, Trade, Verdict
+from withdrawals.assetpay.errors import AssetPayError, Refused
+from withdrawals.models import Alarm, AlarmKind, AuditEntry, Delivery, ReadState, Trade, Verdict
 from withdrawals.outbound.notices import NoticeFailed
 
 pytestmark = pytest.mark.django_db
@@ -75,16 +75,8 @@ def callbacks_stop(now: datetime) -> datetime:
 
 
 def address_is_refused(now: datetime) -> datetime:
-    cancellation = CancellationFactory()
-    Attempt.objects.create(
-        cancellation=cancellation,
-        number=1,
-        request_id=uuid4(),
-        started_at=now,
-        answered_at=now,
-        key="MERCHANT_NO_CALLBACK_URL",
-        outcome="refused",
-    )
+    no = Refused("MERCHANT_NO_CALLBACK_URL", None, "No callback URL is set.", "r-1", 409)
+    note_error_key(no, now=now)
     return now + timedelta(days=1, minutes=1)
 
 

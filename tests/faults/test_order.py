@@ -1,6 +1,5 @@
 """F12, F24, F48 and P1 to P4: the rows depend on the set of messages, not on their order or number, nor on reads."""
 
-import random
 from collections.abc import Iterable
 from datetime import timedelta
 from itertools import count as counting
@@ -11,7 +10,7 @@ import pytest
 from django.db import connection
 
 from tests.desk import deliver, news, see
-from tests.faults.door import approval, runs, send
+from tests.faults.door import LONG, approval, runs, seeded, send, tell
 from tests.wire import NOON, item_document, stamp, trade_snapshot
 from withdrawals.models import AuditEntry, Delivery, Item, Refund, Status, Trade, Verdict
 
@@ -65,12 +64,13 @@ FIVE = [
 SEVEN = [*FIVE, told(None, "hold", "failed"), told(4, "frozen", "declined", price=14)]
 
 
-@pytest.mark.parametrize(
-    "messages", [pytest.param(FIVE, id="five"), pytest.param(SEVEN, id="seven", marks=pytest.mark.soak)]
-)
+@pytest.mark.parametrize("messages", [pytest.param(FIVE, id="five"), pytest.param(SEVEN, id="seven", marks=LONG)])
 def test_f12_every_order_of_a_set_of_deliveries_ends_the_same(messages: list[dict[str, Any]]) -> None:
-    outcomes = {outcome(order) for order in permutations(messages)}
+    orders = list(permutations(messages))
 
+    outcomes = {outcome(order) for order in orders}
+
+    tell(f"{len(orders):,} orders of {len(messages)}: {len(outcomes)} outcome")
     assert len(outcomes) == 1
     assert "'item-a', 'due', 'undone'" in outcomes.pop()[0]
 
@@ -83,9 +83,10 @@ def test_f12_control_where_the_last_message_wins_the_order_shows(monkeypatch: py
 
 @pytest.mark.parametrize("count", runs(15, 20_000))
 def test_f12_random_sets_end_the_same_in_any_order_and_with_repetitions(count: int) -> None:
-    chance = random.Random(12)
+    chance = seeded(12)
     statuses = [*Status.values, "frozen"]
 
+    deliveries = 0
     for _ in range(count):
         messages = [
             told(
@@ -99,7 +100,9 @@ def test_f12_random_sets_end_the_same_in_any_order_and_with_repetitions(count: i
         ]
         again = [*messages, *chance.choices(messages, k=2)]
         chance.shuffle(again)
+        deliveries += len(messages) + len(again)
         assert outcome(messages) == outcome(again), messages
+    tell(f"{deliveries:,} deliveries")
 
 
 @pytest.mark.parametrize("count", runs(25, 2_000))
@@ -115,7 +118,7 @@ def test_f48_control_where_the_last_message_wins_stale_reads_take_states_back(mo
 
 def lost_to_stale_reads(count: int) -> int:
     """Interleavings of callbacks with reads that were taken earlier, after which the last state is not what stands."""
-    chance, lost = random.Random(48), 0
+    chance, lost = seeded(48), 0
     for _ in range(count):
         trade_id = f"t{next(fresh):08d}"
         life = LIFE[: chance.randint(2, len(LIFE) - 1)]

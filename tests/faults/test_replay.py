@@ -1,6 +1,5 @@
 """Replaying what was kept: dry it writes nothing, wet it changes nothing that is there, and it finds what was lost."""
 
-import random
 from contextlib import suppress
 from datetime import timedelta
 from io import StringIO
@@ -11,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 
 from tests.desk import deliver, news
-from tests.faults.door import APPROVAL, Saboteur, crypto_approval, everything
+from tests.faults.door import APPROVAL, Saboteur, crypto_approval, everything, seeded
 from tests.wire import NOON, item_document, stamp
 from withdrawals.actions.audit import Origin
 from withdrawals.actions.deliveries import replay_delivery
@@ -28,7 +27,7 @@ ABOUT_LOOKING = {"last_seen_at", "checked_at"}
 
 def week_of_traffic(trades: int) -> None:
     """Seven days of callbacks: lives of trades, an approval each, repeats, and some that cannot be read."""
-    chance = random.Random(7)
+    chance = seeded(7)
     for number in range(trades):
         start = NOON + timedelta(minutes=chance.randrange(7 * 24 * 60))
         life = ["initiated", "pending", "active", chance.choice(["completed", "reverted", "failed", "declined"])]

@@ -1,7 +1,6 @@
 """F16 to F21, F23, F25 and P30: whatever a well signed body holds, the answer is 200 or 503, and its bytes are kept."""
 
 import json
-import random
 from collections import Counter
 from itertools import product
 from typing import Any
@@ -13,7 +12,20 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from tests.assetpay.test_callbacks import crypto_mutants, trade_mutants, wrapped_mutants
 from tests.desk import news, signed
 from tests.faults.corpus import NOT_UNDERSTOOD, UNDERSTOOD
-from tests.faults.door import APPROVAL, CRYPTO_APPROVAL, DOOR, call, everything, moment, runs, send, word
+from tests.faults.door import (
+    APPROVAL,
+    CRYPTO_APPROVAL,
+    DOOR,
+    LONG,
+    call,
+    everything,
+    moment,
+    runs,
+    seeded,
+    send,
+    tell,
+    word,
+)
 from tests.wire import item_document, trade_document
 from withdrawals.assetpay.suspicion import sounds_like_asking, sounds_like_withdrawing
 from withdrawals.models import AuditEntry, Delivery, Item, RejectedCall, Sighting, Trade, Verdict
@@ -67,7 +79,8 @@ def test_p30_the_same_bodies_unsigned_are_401_or_503(name: str) -> None:
 
 @pytest.mark.parametrize("count", runs(300, 10_000))
 def test_f16_any_damage_to_any_body_is_200_or_503_and_never_news_of_an_approval(count: int) -> None:
-    chance = random.Random(16)
+    chance = seeded(16)
+    answers: Counter[int] = Counter()
     whole = [news(), APPROVAL, CRYPTO_APPROVAL, b'{"deposit":{"id":"d","status":"completed"}}']
 
     for _ in range(count):
@@ -77,9 +90,11 @@ def test_f16_any_damage_to_any_body_is_200_or_503_and_never_news_of_an_approval(
             place = chance.randrange(len(damaged))
             damaged[place : place + chance.randint(0, 3)] = chance.randbytes(chance.randint(0, 3))
         answer = send(bytes(damaged))
+        answers[answer] += 1
         is_approval = origin in (APPROVAL, CRYPTO_APPROVAL)
         assert answer in ({503} if is_approval and _still_asks(bytes(damaged)) else {200, 503}), bytes(damaged)
 
+    tell(f"{dict(sorted(answers.items()))}")
     assert not Delivery.objects.filter(verdict=Verdict.FAILED).exists()
     assert Delivery.objects.count() == count
 
@@ -89,7 +104,7 @@ def _still_asks(body: bytes) -> bool:
     return (b"withdraw" in body) and (b"initiated" in body or b"awaiting_approval" in body)
 
 
-@pytest.mark.parametrize("one_by_one", [False, pytest.param(True, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("one_by_one", [False, pytest.param(True, marks=LONG)])
 def test_f18_poisonous_text_in_any_field_trips_nothing_and_is_not_retried_for_ever(one_by_one: bool) -> None:
     documents: list[tuple[str, dict[str, Any]]] = []
     for number, poison in enumerate(POISON):
@@ -104,6 +119,7 @@ def test_f18_poisonous_text_in_any_field_trips_nothing_and_is_not_retried_for_ev
                 for name in ITEM_FIELDS
             ]
 
+    tell(f"{len(documents):,} bodies")
     for poison, document in documents:
         body = json.dumps({"trade": document}).encode()
         assert send(body) in {200, 503}, ascii(poison)
@@ -117,7 +133,7 @@ def test_f18_poisonous_text_in_any_field_trips_nothing_and_is_not_retried_for_ev
 
 @pytest.mark.parametrize("count", runs(20, 200))
 def test_f19_unknown_words_are_news_are_counted_and_change_no_state(count: int) -> None:
-    chance = random.Random(19)
+    chance = seeded(19)
     send(news("t-1", status="active", items=[item_document(status="active")]))
     expected: Counter[str] = Counter()
     later = "2026-03-02T11:30:00.000Z"
@@ -182,7 +198,7 @@ def pings() -> list[tuple[bytes, bool]]:
 def test_f21_only_a_true_ping_is_200_and_it_touches_no_table(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    chance = random.Random(21)
+    chance = seeded(21)
     variants = pings()
     true = [body for body, is_ping in variants if is_ping]
     false = [body for body, is_ping in variants if not is_ping]
@@ -274,7 +290,7 @@ def test_f23_the_content_type_decides_nothing(content_type: str) -> None:
 
 @pytest.mark.parametrize("count", runs(300, 1_000))
 def test_f25_no_mutant_of_an_approval_is_answered_yes_or_no(count: int) -> None:
-    chance = random.Random(25)
+    chance = seeded(25)
     mutants = [*trade_mutants(), *wrapped_mutants(), *crypto_mutants()]
 
     for mutant in chance.sample(mutants, min(count, len(mutants))):

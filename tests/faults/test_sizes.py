@@ -17,7 +17,7 @@ import pytest
 from django.conf import settings as configured
 
 from tests.desk import news, signed
-from tests.faults.door import APPROVAL, DOOR, call, moment, send
+from tests.faults.door import APPROVAL, DOOR, call, moment, send, tell
 from tests.wire import item_document
 from withdrawals.models import Delivery, RejectedCall, Verdict
 
@@ -143,6 +143,7 @@ def test_f13_f14_the_real_server_takes_chunks_and_is_not_filled_by_what_never_en
         assert server.post(stream, "t=1,id=1,s=1", length=length) in {413, None}
     grown = server.memory() - before
 
+    tell(f"MiB streamed twice, the worker grew by {grown / MIB:.1f} MiB")
     assert grown < 5 * MIB, grown
     again = news("t-2")
     assert server.post(iter([again]), signed(again, now=moment()), length=len(again)) == 200

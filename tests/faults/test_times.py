@@ -1,6 +1,5 @@
 """F8 to F10: late news, late approvals, and clocks and secrets of ours that are wrong."""
 
-import random
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -10,7 +9,7 @@ import time_machine
 from pytest_django import Settings
 
 from tests.desk import news, signed
-from tests.faults.door import APPROVAL, CRYPTO_APPROVAL, approval, call, moment, runs, send
+from tests.faults.door import APPROVAL, CRYPTO_APPROVAL, approval, call, moment, runs, seeded, send
 from tests.wire import NOON, item_document, stamp
 from withdrawals.actions.alarms import DETECTORS, watch
 from withdrawals.models import Alarm, AlarmKind, Delivery, Item, Trade, Verdict
@@ -50,7 +49,7 @@ def test_f08_news_a_month_late_is_refused_unless_the_settings_allow_it(settings:
 
 @pytest.mark.parametrize("count", runs(150, 1_000))
 def test_f09_a_late_or_replayed_approval_is_never_let_through(count: int) -> None:
-    chance = random.Random(9)
+    chance = seeded(9)
     recorded = [
         (body, signed(body, now=moment() - timedelta(seconds=chance.uniform(301, 30 * 86_400))))
         for body in (APPROVAL, CRYPTO_APPROVAL)

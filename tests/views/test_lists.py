@@ -1,6 +1,6 @@
 """Cancellations, callbacks and the audit log."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from tests.views.conftest import LogIn
 from tests.views.reading import next_page, rows, text
 from tests.wire import NOON, STEAM_ID
 from withdrawals.actions.audit import Fact, Origin, record
-from withdrawals.models import AuditEntry, CancellationState, Role, Source, Verdict
+from withdrawals.models import AuditEntry, CancellationState, Delivery, Role, Source, Verdict
 
 pytestmark = pytest.mark.django_db
 
@@ -82,6 +82,33 @@ def test_deliveries_are_listed_by_verdict(agent: Client) -> None:
     assert rows(agent.get("/deliveries/", {"verdict": "noted"})) == [f"delivery-{ours[Verdict.NOTED].pk}"]
     troubled = rows(agent.get("/deliveries/", {"verdict": "person"}))
     assert sorted(troubled) == sorted(f"delivery-{ours[each].pk}" for each in (Verdict.QUARANTINED, Verdict.FAILED))
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"kind": "withdrawal_news"}, ["changed", "repeated", "late"]),
+        ({"kind": "unknown"}, ["unreadable"]),
+        ({"mark": "changed"}, ["changed"]),
+        ({"mark": "repeated"}, ["repeated"]),
+        ({"mark": "late"}, ["late"]),
+        ({"mark": "direct"}, ["unreadable"]),
+        ({"mark": "conflict"}, []),
+        ({"mark": "repeated", "kind": "unknown"}, []),
+    ],
+)
+def test_deliveries_are_listed_by_kind_and_by_what_is_special(
+    agent: Client, given: dict[str, str], found: list[str]
+) -> None:
+    deliver(news(), delivery_id="changed")
+    deliver(news(), delivery_id="repeated")
+    deliver(news(), delivery_id="repeated")
+    deliver(news(), delivery_id="late", signed_at=NOON - timedelta(hours=1))
+    deliver(b"not JSON", delivery_id="unreadable", is_copy=False)
+
+    expected = {f"delivery-{pk}" for pk in Delivery.objects.filter(delivery_id__in=found).values_list("pk", flat=True)}
+    assert set(rows(agent.get("/deliveries/", given))) == expected
+    assert len(expected) == len(found)
 
 
 def test_a_delivery_is_found_by_any_of_its_ids(agent: Client) -> None:

@@ -11,7 +11,8 @@ from django.tasks import task
 from django.utils import timezone
 
 from withdrawals.actions.audit import CLOCK, Fact, Origin, record
-from withdrawals.models import Alarm, AlarmKind, Attempt, Delivery, Item, ReadState, RejectedCall, Source, Trade
+from withdrawals.models import Alarm, AlarmKind, Delivery, Item, ReadState, RejectedCall, Sighting, Source, Trade
+from withdrawals.models.sighting import ERROR_KEY
 from withdrawals.outbound.notices import NoticeFailed, send_notice
 
 log = logging.getLogger(__name__)
@@ -83,9 +84,10 @@ def callbacks_silent(now: datetime) -> str:
 
 
 def callbacks_disabled(now: datetime) -> str:
-    """AssetPay's own word, in an answer to one of our calls."""
-    said = Attempt.objects.filter(key__in=CALLBACK_KEYS, answered_at__gte=now - DAY).order_by("-answered_at").first()
-    return f"{said.key}, on {said.answered_at:%d %b at %H:%M} UTC." if said else ""
+    """AssetPay's own word, in an answer to one of our calls: a cancel or a read."""
+    names = [f"{ERROR_KEY}{key}" for key in CALLBACK_KEYS]
+    said = Sighting.objects.filter(name__in=names, last_seen_at__gte=now - DAY).order_by("-last_seen_at").first()
+    return f"{said.name.removeprefix(ERROR_KEY)}, on {said.last_seen_at:%d %b at %H:%M} UTC." if said else ""
 
 
 def deliveries_stuck(now: datetime) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,12 +17,15 @@ from withdrawals.actions.sightings import note_sightings
 from withdrawals.assetpay.callbacks import Callback, Kind, looks_like_approval, open_callback
 from withdrawals.assetpay.documents import NotUnderstood
 from withdrawals.models import Delivery, Evidence, RejectedCall, Source, Verdict
+from withdrawals.models.patience import brief_transaction
 
 log = logging.getLogger(__name__)
 
 # What is learned of a delivery when its body is read.
 UNDERSTOOD = ("kind", "subject_id", "verdict", "problem", "changes", "trade", "applied_at")
 KEPT_REJECTED_CALLS = 1_000
+# AssetPay hangs up on an approval after ten seconds, and 503 is its answer here whatever happens: no need to wait long.
+APPROVAL_WAIT_SECONDS = 2.5
 CONFLICT = "The same delivery id came before with another body."
 
 
@@ -68,7 +72,7 @@ def receive_delivery(call: Call, *, now: datetime) -> Delivery:
         seal = gateway.check_signature(call.signature, call.body, now=now)
     except gateway.NotAuthentic as error:
         raise _reject(call, error.reason, now=now) from error
-    with transaction.atomic():
+    with _transaction_for(call):
         delivery, is_applied = _keep(call, seal, now)
         if not is_applied:
             started = time.monotonic()
@@ -122,17 +126,23 @@ def _is_approval(kind: str) -> bool:
 def _reject(call: Call, reason: str, *, now: datetime) -> CallRejected:
     """Leave the bounded trace. An approval with a bad signature is answered 503: the fault may be our own secret."""
     status = 503 if looks_like_approval(call.body) else 401
-    trace = RejectedCall.objects.create(
-        received_at=now,
-        reason=reason,
-        remote_address=call.remote_address,
-        body_sha256=call.sha256,
-        body_bytes=len(call.body),
-        status=status,
-    )
-    # Each reason has its own bound: whoever floods the door with nonsense must not push out what an alarm looks for.
-    RejectedCall.objects.filter(reason=reason, pk__lte=trace.pk - KEPT_REJECTED_CALLS).delete()
+    with _transaction_for(call):
+        trace = RejectedCall.objects.create(
+            received_at=now,
+            reason=reason,
+            remote_address=call.remote_address,
+            body_sha256=call.sha256,
+            body_bytes=len(call.body),
+            status=status,
+        )
+        # Each reason has its own bound: whoever floods the door with nonsense must not push out what an alarm seeks.
+        RejectedCall.objects.filter(reason=reason, pk__lte=trace.pk - KEPT_REJECTED_CALLS).delete()
     return CallRejected(reason, status)
+
+
+def _transaction_for(call: Call) -> AbstractContextManager[None]:
+    """News may wait its turn as long as anything; an approval is answered in time, if need be without being kept."""
+    return brief_transaction(APPROVAL_WAIT_SECONDS) if looks_like_approval(call.body) else transaction.atomic()
 
 
 def _keep(call: Call, seal: gateway.Seal, now: datetime) -> tuple[Delivery, bool]:

@@ -14,11 +14,10 @@ from django.utils import timezone
 from withdrawals import gateway
 from withdrawals.actions.audit import WORKER, Fact, Origin, Value, record
 from withdrawals.actions.judgement import Change, Judgement, judge_answer, judge_lost_worker
-from withdrawals.actions.sightings import note_sightings
+from withdrawals.actions.sightings import note_error_key
 from withdrawals.assetpay.errors import AssetPayError, OutcomeUnknown
 from withdrawals.gateway import CancelAnswer
 from withdrawals.models import Attempt, Cancellation, CancellationState, SendBudget, SendPermit, Source
-from withdrawals.models.answers import SENTENCES
 from withdrawals.models.cancellation import sending_lease
 from withdrawals.models.send_permit import WINDOW
 
@@ -155,7 +154,10 @@ def record_answer(claim: Claim, answer: CancelAnswer | Exception, *, now: dateti
             SendBudget.objects.filter(shorter, pk=1).update(
                 paused_until=judgement.pause_until, paused_because=judgement.key or "RATE_LIMITED"
             )
-        return _conclude(claim.cancellation, claim.attempt, judgement, origin=claim.origin, now=now)
+        moved = _conclude(claim.cancellation, claim.attempt, judgement, origin=claim.origin, now=now)
+        if isinstance(answer, Exception):
+            note_error_key(answer, now=now)
+    return moved
 
 
 def settle_abandoned(*, now: datetime) -> int:
@@ -184,8 +186,6 @@ def _conclude(
         # The answer was taken for lost and now came after all: it is known, and nothing need be sent again.
         moved = _move(cancellation, attempt, judgement, now=now, out_of=CancellationState.UNCERTAIN)
     _note_attempt(attempt, judgement, now=now)
-    if judgement.key and judgement.key not in SENTENCES:
-        note_sightings([f"error.key={judgement.key}"], now=now)
     _note_fact(cancellation, judgement, origin=origin, now=now, came_late=not moved)
     return moved
 

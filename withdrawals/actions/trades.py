@@ -17,7 +17,7 @@ from withdrawals.actions import cancellations, refunds
 from withdrawals.actions.audit import CLOCK, Fact, Origin, record
 from withdrawals.actions.projection import facts_of, project_item, project_trade
 from withdrawals.actions.rows import read_locked, write_columns
-from withdrawals.actions.sightings import note_sightings
+from withdrawals.actions.sightings import note_error_key, note_sightings
 from withdrawals.assetpay.errors import AssetPayError
 from withdrawals.assetpay.snapshots import TradeSnapshot
 from withdrawals.models import Evidence, Item, Read, ReadState, Source, Trade
@@ -192,6 +192,7 @@ def check_trade(*, trade_id: int, actor_origin: Origin, now: datetime) -> Mirror
     try:
         fetched = gateway.fetch_trade(trade, now=now)
     except (AssetPayError, gateway.CannotAsk) as error:
+        note_error_key(error, now=now)
         raise CheckFailed(f"AssetPay could not be asked: {error}") from error
     if fetched is None:
         raise CheckFailed("AssetPay does not know this trade. What is shown is the last that it told us.")
@@ -207,10 +208,11 @@ def mirror_fetched(fetched: gateway.Fetched, *, origin: Origin, now: datetime) -
         document=fetched.snapshot.document,
     )
     with transaction.atomic():
-        note_sightings(fetched.snapshot.unknown, now=now)
         mirrored = mirror_trade(fetched.snapshot, evidence=Evidence(read=read), origin=origin, now=now)
         if mirrored.trade is not None:
             Trade.objects.filter(pk=mirrored.trade.pk).update(checked_at=now)
+        # Behind the log's head, as where a callback brings them.
+        note_sightings(fetched.snapshot.unknown, now=now)
     return mirrored
 
 
@@ -239,9 +241,13 @@ def reconcile(*, now: datetime) -> int:
         for batch in batched(wanted, gateway.trades_per_read()):
             # Marked first: a batch that fails goes to the end of the line instead of holding up the others.
             Trade.objects.filter(pk__in=[trade.pk for trade in batch]).update(checked_at=now)
-            for fetched in gateway.fetch_back(batch, now=now):
+            back = gateway.fetch_back(batch, now=now)
+            for fetched in back.fetched:
                 changed += bool(mirror_fetched(fetched, origin=origin, now=now).changes)
+            for no in back.refused:
+                note_error_key(no, now=now)
     except (AssetPayError, gateway.CannotAsk) as error:
+        note_error_key(error, now=now)
         ReadState.objects.update_or_create(pk=1, defaults={"failed_at": now, "failure": str(error)[:300]})
         raise
     ReadState.objects.update_or_create(pk=1, defaults={"succeeded_at": now})
@@ -249,9 +255,16 @@ def reconcile(*, now: datetime) -> int:
 
 
 def import_trades(refs: Sequence[str], *, origin: Origin, now: datetime) -> list[Mirrored]:
-    """Bring in trades by AssetPay id or external id; those that AssetPay does not know are left out."""
-    return [
-        mirror_fetched(fetched, origin=origin, now=now)
-        for batch in batched(refs, gateway.REFS_PER_READ)
-        for fetched in gateway.fetch_trades(batch)
-    ]
+    """Bring trades in by AssetPay id or external id; those that AssetPay does not know are left out.
+
+    Raises AssetPayError or CannotAsk; what came before stays.
+    """
+    mirrored = []
+    for batch in batched(refs, gateway.REFS_PER_READ):
+        try:
+            found = gateway.fetch_trades(batch)
+        except AssetPayError as error:
+            note_error_key(error, now=now)
+            raise
+        mirrored += [mirror_fetched(fetched, origin=origin, now=now) for fetched in found]
+    return mirrored

@@ -94,7 +94,7 @@ def _raise_refusal(answer: Answer, error: dict[str, object], request_id: str) ->
     if verdict is Verdict.WAIT:
         seconds, stated = wait_seconds(answer)
         raise ToldToWait(seconds, key, code, message, request_id, status, stated)
-    raise OutcomeUnknown(f"{key}: {message}"[:MAX_MESSAGE_LENGTH], status, request_id, lost_answer=False)
+    raise OutcomeUnknown(f"{key}: {message}"[:MAX_MESSAGE_LENGTH], status, request_id, lost_answer=False, key=key)
 
 
 def _message(value: object) -> str:

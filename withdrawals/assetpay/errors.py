@@ -11,7 +11,9 @@ AssetPayError
 
 
 class AssetPayError(Exception):
-    """Whatever went wrong between us and AssetPay."""
+    """Whatever went wrong between us and AssetPay; `key` is AssetPay's own word for it, empty where it gave none."""
+
+    key: str = ""
 
 
 class Refused(AssetPayError):
@@ -82,8 +84,9 @@ class OutcomeUnknown(AssetPayError):
     is then None. `request_id` is AssetPay's when it named one, else the one we sent.
     """
 
-    def __init__(self, reason: str, http_status: int | None, request_id: str, lost_answer: bool) -> None:
+    def __init__(self, reason: str, http_status: int | None, request_id: str, lost_answer: bool, key: str = "") -> None:
         super().__init__(reason, http_status, request_id, lost_answer)
+        self.key = key
         self.reason = reason
         self.http_status = http_status
         self.request_id = request_id

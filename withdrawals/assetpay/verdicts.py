@@ -82,6 +82,9 @@ _BY_CODE = {
     **dict.fromkeys((1900, 1901, 1902, 1903), Verdict.REFUSED),
 }
 
+# Every key that we expect from the routes we use; any other is worth counting.
+EXPECTED_KEYS = frozenset(_BY_KEY)
+
 
 def judge(key: str, code: int | None, http_status: int) -> Verdict:
     """Return what an error envelope means; an unfamiliar key and code is a no only under a status of 400 to 499."""

@@ -2,6 +2,9 @@
 
 from django.db import models
 
+# What stands before an error key, in the name of its sighting.
+ERROR_KEY = "error.key="
+
 
 class Sighting(models.Model):
     """One unknown key, status, enum value or error key, with how often and from when to when it was seen."""

@@ -142,6 +142,15 @@ def stamp(moment: datetime | None) -> SafeString | str:
 
 
 @register.filter
+def lasting(seconds: int) -> str:
+    """A length of time in its largest whole unit; below zero where a clock is ahead."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if abs(seconds) >= 2 * length:
+            return f"{int(seconds / length)} {unit}"
+    return f"{seconds} s"
+
+
+@register.filter
 def status_words(status: str) -> str:
     """A status of AssetPay in our words; one that nobody documented as it came."""
     return STATUS_WORDS.get(status, f"unknown: {status}")  # type: ignore[call-overload, no-any-return] # a member equals its text

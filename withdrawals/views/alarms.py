@@ -23,5 +23,6 @@ def alarm_list(request: DeskRequest) -> HttpResponse:
         "read_back": Trade.objects.worth_reading(now).count(),
         "learned": Item.objects.learned_by_reading(now).select_related("trade").order_by("-status_changed_at")[:SHOWN],
         "sightings": Sighting.objects.order_by("-last_seen_at", "pk")[:SHOWN],
+        "sighting_count": Sighting.objects.count(),
     }
     return render(request, "alarms.html", context)

@@ -35,7 +35,7 @@ class ReplayRow:
 @require_safe
 @needs("see_desk")
 def delivery_list(request: DeskRequest) -> HttpResponse:
-    """GET /deliveries/: newest first, by `verdict` and `q`; beneath them the calls that were not let in."""
+    """GET /deliveries/: newest first, by `verdict`, `kind`, `mark` and `q`; beneath them those not let in."""
     rejected = RejectedCall.objects.order_by("-received_at", "-pk")
     return render_list(
         request,
