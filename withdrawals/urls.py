@@ -12,11 +12,13 @@ from withdrawals.views import (
     items,
     overview,
     refunds,
+    search,
     trades,
 )
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
+    path("search/", search.search, name="search"),
     path("now/", overview.server_now, name="server_now"),
     path("items/", items.item_list, name="item_list"),
     path("items/<int:pk>/row/", items.item_row_now, name="item_row"),

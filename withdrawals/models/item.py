@@ -1,5 +1,6 @@
 """An item: one thing inside a trade, the unit that is cancelled."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -7,8 +8,12 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Lower
 
+from withdrawals.models.ends import Head, Tail, ends_like
+from withdrawals.models.item_names import named_like
 from withdrawals.models.money import UsdField
+from withdrawals.models.pasted import SHORTEST_TAIL, read_pasted
 from withdrawals.models.status import FINAL, UNDELIVERED, Status, is_known
 from withdrawals.models.trade import Game, Trade
 
@@ -81,33 +86,43 @@ class ItemQuerySet(models.QuerySet["Item"]):
         announced = self.filter(since).values("pk")
         return self.changed_lately(now).filter(status_read__isnull=False).exclude(pk__in=announced)
 
-    def matching_id(self, text: str) -> Self:
-        """Items that carry exactly this id, themselves or through their trade."""
-        return self.filter(
-            models.Q(assetpay_id__iexact=text)
-            | models.Q(external_id=text)
-            | models.Q(asset_id=text)
-            | models.Q(trade__in=Trade.objects.search(text))
-        )
+    def with_ids(self, ids: Sequence[str]) -> Self:
+        """Items that carry exactly one of these ids, themselves or through their trade."""
+        lower = [each.lower() for each in ids]
+        own = models.Q(tail__in=[each[-SHORTEST_TAIL:] for each in lower], lower_id__in=lower)
+        items = Item.objects.alias(tail=Tail("assetpay_id"), lower_id=Lower("assetpay_id"))
+        of_items = items.filter(own | models.Q(external_id__in=ids) | models.Q(asset_id__in=ids))
+        return self._either(of_items, Item.objects.filter(trade__in=Trade.objects.with_ids(ids)))
 
-    def matching_tail(self, text: str) -> Self:
-        """Items whose own or whose trade's AssetPay id ends like this."""
-        return self.filter(models.Q(assetpay_id__iendswith=text) | models.Q(trade__assetpay_id__iendswith=text))
+    def with_ends(self, ends: Sequence[tuple[str, str]]) -> Self:
+        """Items whose own or whose trade's AssetPay id begins and ends like one of these (head, tail)."""
+        of_items = Item.objects.alias(tail=Tail("assetpay_id"), head=Head("assetpay_id")).filter(ends_like(ends))
+        return self._either(of_items, Item.objects.filter(trade__in=Trade.objects.with_ends(ends)))
+
+    def _either(self, one: Self, other: Self) -> Self:
+        # A union, since no database uses its indexes for an OR across two tables.
+        return self.filter(pk__in=one.values("pk").union(other.values("pk"), all=True))
 
     def matching_name(self, text: str) -> Self:
-        """Items whose name holds this text."""
-        return self.filter(models.Q(name__icontains=text) | models.Q(market_hash_name__icontains=text))
+        """Items in whose names every word of this text occurs."""
+        return named_like(self, text)
 
     def search(self, text: str) -> tuple[Self, bool]:
-        """Items for whatever was pasted, and whether it was an id (which ignores every other filter)."""
-        text = text.strip()
-        by_id = self.matching_id(text)
-        if by_id.exists():
+        """Items for whatever was pasted, and whether it was an id (which ignores every other filter).
+
+        Whole ids come first, as many as the text holds; then the tail or the head of an id; then names. A plain word
+        is looked for among names before it is taken for a tail: "fade" is one.
+        """
+        pasted = read_pasted(text)
+        by_id = self.with_ids(pasted.ids)
+        if pasted.ids and by_id.exists():
             return by_id, True
-        tail = text.lstrip("…#")
-        if len(tail) >= 4 and (by_tail := self.matching_tail(tail)).exists():
-            return by_tail, True
-        return self.matching_name(text), False
+        by_name = self.matching_name(pasted.name) if pasted.name else self.none()
+        if pasted.is_word and by_name.exists():
+            return by_name, False
+        if pasted.ends and (by_end := self.with_ends(pasted.ends)).exists():
+            return by_end, True
+        return by_name, False
 
 
 class Item(models.Model):
@@ -169,6 +184,8 @@ class Item(models.Model):
         indexes = [
             models.Index(fields=["opened_at", "id"], name="item_oldest_first"),
             models.Index(fields=["is_cs2_withdrawal", "status", "opened_at"], name="item_cancellable"),
+            models.Index(Tail("assetpay_id"), name="item_by_tail"),
+            models.Index(Head("assetpay_id"), name="item_by_head"),
         ]
 
     def __str__(self) -> str:

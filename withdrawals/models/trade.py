@@ -1,11 +1,15 @@
 """A trade: AssetPay's withdrawal, mirrored."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
+from django.db.models.functions import Lower
 
+from withdrawals.models.ends import Head, Tail, ends_like
 from withdrawals.models.money import UsdField
+from withdrawals.models.pasted import SHORTEST_TAIL, read_pasted
 from withdrawals.models.status import FINAL, OPEN, Status, is_known
 
 
@@ -48,15 +52,26 @@ class TradeQuerySet(models.QuerySet["Trade"]):
         return worth.distinct().order_by(models.F("checked_at").asc(nulls_first=True), "pk")
 
     def search(self, text: str) -> Self:
-        """Trades that carry exactly this id (AssetPay's, the merchant's, Steam's or the customer's)."""
-        return self.filter(
-            models.Q(assetpay_id__iexact=text)
-            | models.Q(external_id=text)
-            | models.Q(offer_id=text)
-            | models.Q(client_steam_id=text)
-            | models.Q(client_user_id=text)
-            | models.Q(external_client_user_id=text)
+        """Trades that carry exactly an id in `text` (AssetPay's, the merchant's, Steam's or the customer's)."""
+        return self.with_ids(read_pasted(text).ids)
+
+    def with_ids(self, ids: Sequence[str]) -> Self:
+        """Trades that carry exactly one of these ids; only AssetPay's may be written in any case."""
+        lower = [each.lower() for each in ids]
+        own = models.Q(tail__in=[each[-SHORTEST_TAIL:] for each in lower], lower_id__in=lower)
+        found = self.alias(tail=Tail("assetpay_id"), lower_id=Lower("assetpay_id"))
+        return found.filter(
+            own
+            | models.Q(external_id__in=ids)
+            | models.Q(offer_id__in=ids)
+            | models.Q(client_steam_id__in=ids)
+            | models.Q(client_user_id__in=ids)
+            | models.Q(external_client_user_id__in=ids)
         )
+
+    def with_ends(self, ends: Sequence[tuple[str, str]]) -> Self:
+        """Trades whose AssetPay id begins and ends like one of these (head, tail); either may be empty."""
+        return self.alias(tail=Tail("assetpay_id"), head=Head("assetpay_id")).filter(ends_like(ends))
 
 
 class Trade(models.Model):
@@ -104,7 +119,11 @@ class Trade(models.Model):
     objects = TradeQuerySet.as_manager()
 
     class Meta:
-        indexes = [models.Index(fields=["-opened_at", "-id"], name="trade_newest_first")]
+        indexes = [
+            models.Index(fields=["-opened_at", "-id"], name="trade_newest_first"),
+            models.Index(Tail("assetpay_id"), name="trade_by_tail"),
+            models.Index(Head("assetpay_id"), name="trade_by_head"),
+        ]
 
     def __str__(self) -> str:
         return self.assetpay_id
