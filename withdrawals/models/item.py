@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -99,7 +99,7 @@ class ItemQuerySet(models.QuerySet["Item"]):
         of_items = Item.objects.alias(tail=Tail("assetpay_id"), head=Head("assetpay_id")).filter(ends_like(ends))
         return self._either(of_items, Item.objects.filter(trade__in=Trade.objects.with_ends(ends)))
 
-    def _either(self, one: Self, other: Self) -> Self:
+    def _either(self, one: models.QuerySet[Any, Any], other: models.QuerySet[Any, Any]) -> Self:
         # A union, since no database uses its indexes for an OR across two tables.
         return self.filter(pk__in=one.values("pk").union(other.values("pk"), all=True))
 
