@@ -66,7 +66,7 @@ class NoteForm(forms.Form):
     """A note on a trade, or on one item of it."""
 
     text = forms.CharField(
-        max_length=LONGEST_NOTE, label="Note", widget=forms.Textarea(attrs={"rows": 2}), help_text="Staff only."
+        max_length=LONGEST_NOTE, label="Note", widget=forms.Textarea(attrs={"rows": 2, "class": "textarea"})
     )
     item = forms.IntegerField(min_value=1, required=False, label="About")
 

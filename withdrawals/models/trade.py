@@ -143,3 +143,10 @@ class Trade(models.Model):
         """The customer's Steam profile, or empty where the Steam id is missing or odd."""
         steam_id = self.client_steam_id or ""
         return f"https://steamcommunity.com/profiles/{steam_id}" if steam_id.isdigit() else ""
+
+    @property
+    def steam_offer_url(self) -> str:
+        """The Steam offer, or empty where its id is missing or odd."""
+        offer_id = self.offer_id or ""
+        is_number = offer_id.isascii() and offer_id.isdigit()
+        return f"https://steamcommunity.com/tradeoffer/{offer_id}/" if is_number else ""
