@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import CharField, Func, Q
+from django.db.models import CharField, Func, Q, QuerySet
+from django.db.models.functions import Lower
 from django.db.models.sql.compiler import SQLCompiler
 
 from withdrawals.models.pasted import SHORTEST_HEAD, SHORTEST_TAIL
@@ -40,3 +41,18 @@ def ends_like(ends: Sequence[tuple[str, str]]) -> Q:
             one &= Q(tail=tail[-SHORTEST_TAIL:].lower(), assetpay_id__iendswith=tail)
         found |= one
     return found
+
+
+def with_own_id(rows: QuerySet[Any, Any], ids: Sequence[str]) -> QuerySet[Any, Any]:
+    """Those of `rows` whose `assetpay_id` is one of these, in whatever case, found by their tails."""
+    lower = [each.lower() for each in ids]
+    tails = {each[-SHORTEST_TAIL:] for each in lower}
+    return rows.alias(tail=Tail("assetpay_id"), lower_id=Lower("assetpay_id")).filter(
+        tail__in=tails, lower_id__in=lower
+    )
+
+
+def keys_of_any(*rows: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
+    """The keys of all of these: a union, since an OR across columns or tables makes a planner read everything."""
+    first, *others = (each.values("pk") for each in rows)
+    return first.union(*others, all=True)

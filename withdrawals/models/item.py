@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Self
+from typing import Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models.functions import Lower
 
-from withdrawals.models.ends import Head, Tail, ends_like
+from withdrawals.models.ends import Head, Tail, ends_like, keys_of_any, with_own_id
 from withdrawals.models.item_names import named_like
 from withdrawals.models.money import UsdField
-from withdrawals.models.pasted import SHORTEST_TAIL, read_pasted
+from withdrawals.models.pasted import read_pasted
 from withdrawals.models.status import FINAL, UNDELIVERED, Status, is_known
 from withdrawals.models.trade import Game, Trade
 
@@ -88,20 +87,16 @@ class ItemQuerySet(models.QuerySet["Item"]):
 
     def with_ids(self, ids: Sequence[str]) -> Self:
         """Items that carry exactly one of these ids, themselves or through their trade."""
-        lower = [each.lower() for each in ids]
-        own = models.Q(tail__in=[each[-SHORTEST_TAIL:] for each in lower], lower_id__in=lower)
-        items = Item.objects.alias(tail=Tail("assetpay_id"), lower_id=Lower("assetpay_id"))
-        of_items = items.filter(own | models.Q(external_id__in=ids) | models.Q(asset_id__in=ids))
-        return self._either(of_items, Item.objects.filter(trade__in=Trade.objects.with_ids(ids)))
+        items = Item.objects.all()
+        of_trades = items.filter(trade__in=Trade.objects.with_ids(ids))
+        others = (items.filter(external_id__in=ids), items.filter(asset_id__in=ids), of_trades)
+        return self.filter(pk__in=keys_of_any(with_own_id(items, ids), *others))
 
     def with_ends(self, ends: Sequence[tuple[str, str]]) -> Self:
         """Items whose own or whose trade's AssetPay id begins and ends like one of these (head, tail)."""
         of_items = Item.objects.alias(tail=Tail("assetpay_id"), head=Head("assetpay_id")).filter(ends_like(ends))
-        return self._either(of_items, Item.objects.filter(trade__in=Trade.objects.with_ends(ends)))
-
-    def _either(self, one: models.QuerySet[Any, Any], other: models.QuerySet[Any, Any]) -> Self:
-        # A union, since no database uses its indexes for an OR across two tables.
-        return self.filter(pk__in=one.values("pk").union(other.values("pk"), all=True))
+        of_trades = Item.objects.filter(trade__in=Trade.objects.with_ends(ends))
+        return self.filter(pk__in=keys_of_any(of_items, of_trades))
 
     def matching_name(self, text: str) -> Self:
         """Items in whose names every word of this text occurs."""

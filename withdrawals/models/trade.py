@@ -5,11 +5,10 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
-from django.db.models.functions import Lower
 
-from withdrawals.models.ends import Head, Tail, ends_like
+from withdrawals.models.ends import Head, Tail, ends_like, keys_of_any, with_own_id
 from withdrawals.models.money import UsdField
-from withdrawals.models.pasted import SHORTEST_TAIL, read_pasted
+from withdrawals.models.pasted import read_pasted
 from withdrawals.models.status import FINAL, OPEN, Status, is_known
 
 
@@ -57,17 +56,10 @@ class TradeQuerySet(models.QuerySet["Trade"]):
 
     def with_ids(self, ids: Sequence[str]) -> Self:
         """Trades that carry exactly one of these ids; only AssetPay's may be written in any case."""
-        lower = [each.lower() for each in ids]
-        own = models.Q(tail__in=[each[-SHORTEST_TAIL:] for each in lower], lower_id__in=lower)
-        found = self.alias(tail=Tail("assetpay_id"), lower_id=Lower("assetpay_id"))
-        return found.filter(
-            own
-            | models.Q(external_id__in=ids)
-            | models.Q(offer_id__in=ids)
-            | models.Q(client_steam_id__in=ids)
-            | models.Q(client_user_id__in=ids)
-            | models.Q(external_client_user_id__in=ids)
-        )
+        columns = ("external_id", "offer_id", "client_steam_id", "client_user_id", "external_client_user_id")
+        trades = Trade.objects.all()
+        found = [trades.filter(models.Q((f"{column}__in", ids))) for column in columns]
+        return self.filter(pk__in=keys_of_any(with_own_id(trades, ids), *found))
 
     def with_ends(self, ends: Sequence[tuple[str, str]]) -> Self:
         """Trades whose AssetPay id begins and ends like one of these (head, tail); either may be empty."""
