@@ -7,12 +7,16 @@ from django.db.models.signals import post_migrate
 
 
 def restore_triggers(using: str, **_: object) -> None:
-    """Put the audit triggers back: a migration that remakes a table on SQLite loses them."""
+    """Put back the triggers of the audit log and the name index: a migration that remakes a table loses them."""
     from withdrawals.models.audit_triggers import PROTECTED_TABLES, create_triggers  # noqa: PLC0415 # models need the registry
+    from withdrawals.models.item_names import TABLE, create_name_search  # noqa: PLC0415 # as above
 
     connection: BaseDatabaseWrapper = connections[using]
-    if set(PROTECTED_TABLES) <= set(connection.introspection.table_names()):
+    tables = set(connection.introspection.table_names())
+    if set(PROTECTED_TABLES) <= tables:
         create_triggers(connection)
+    if TABLE in tables:
+        create_name_search(connection)
 
 
 class WithdrawalsConfig(AppConfig):

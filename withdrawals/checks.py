@@ -10,6 +10,7 @@ from django.db import OperationalError, ProgrammingError, connections
 
 from withdrawals import gateway
 from withdrawals.models.audit_triggers import PROTECTED_TABLES, missing_triggers
+from withdrawals.models.item_names import missing_name_triggers
 
 
 @register()
@@ -44,11 +45,16 @@ def database_keeps_its_promises(databases: Sequence[str] | None = None, **_: Any
         try:
             migrated = set(PROTECTED_TABLES) <= set(connection.introspection.table_names())
             missing = missing_triggers(connection) if migrated else []
+            unnamed = missing_name_triggers(connection) if migrated else []
         except (OperationalError, ProgrammingError):
             continue  # not reachable or not made yet: Django's own checks speak of that
         if missing:
             found.append(
                 Error(f"Audit triggers are missing: {', '.join(missing)}. Run migrate.", id="withdrawals.E005")
+            )
+        if unnamed:
+            found.append(
+                Error(f"Items would not be found by name: {', '.join(unnamed)}. Run migrate.", id="withdrawals.E007")
             )
         if connection.vendor == "sqlite" and sqlite3.sqlite_version_info < (3, 51, 3):
             found.append(

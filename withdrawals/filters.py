@@ -20,6 +20,7 @@ from withdrawals.models import (
     Trade,
     Verdict,
 )
+from withdrawals.models.pasted import read_pasted
 
 DATE_INPUT = forms.DateInput(attrs={"type": "date"})
 NEEDS_A_PERSON = "person"
@@ -43,11 +44,10 @@ MARKS = [
 
 def trades_for(text: str) -> QuerySet[Trade]:
     """Trades for whatever was pasted: an id of theirs or of an item in them, the tail of one, or an item's name."""
+    pasted = read_pasted(text)
     items, _ = Item.objects.search(text)
-    found = Q(pk__in=Trade.objects.search(text).values("pk")) | Q(pk__in=items.values("trade"))
-    if len(text) >= 4:
-        found |= Q(assetpay_id__iendswith=text)
-    return Trade.objects.filter(found)
+    own = Trade.objects.with_ids(pasted.ids).values("pk").union(Trade.objects.with_ends(pasted.ends).values("pk"))
+    return Trade.objects.filter(pk__in=own.union(items.order_by().values("trade")))
 
 
 class SearchedSet(django_filters.FilterSet):  # type: ignore[misc] # django-filter ships no types

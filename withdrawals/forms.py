@@ -4,6 +4,8 @@ from typing import Any
 
 from django import forms
 
+from withdrawals.models.note import LONGEST_NOTE
+
 REASONS = (
     "Customer asked",
     "Delivery takes too long",
@@ -13,6 +15,8 @@ REASONS = (
 )
 OTHER = "Other"
 GREATEST_NUMBER = 2**31 - 1
+# A whole message of a customer with some ids in it.
+LONGEST_SEARCH = 2_000
 
 
 class CancelForm(forms.Form):
@@ -48,8 +52,23 @@ class ConfirmRefundForm(forms.Form):
 class SearchForm(forms.Form):
     """What every list takes: a text to search for, and the place in the list."""
 
-    q = forms.CharField(max_length=200, required=False)
+    q = forms.CharField(max_length=LONGEST_SEARCH, required=False)
     cursor = forms.CharField(max_length=60, required=False)
+
+
+class FindForm(forms.Form):
+    """Whatever was pasted into the one box."""
+
+    q = forms.CharField(max_length=LONGEST_SEARCH, required=False)
+
+
+class NoteForm(forms.Form):
+    """A note on a trade, or on one item of it."""
+
+    text = forms.CharField(
+        max_length=LONGEST_NOTE, label="Note", widget=forms.Textarea(attrs={"rows": 2, "class": "textarea"})
+    )
+    item = forms.IntegerField(min_value=1, required=False, label="About")
 
 
 class ReplayForm(forms.Form):

@@ -12,11 +12,13 @@ from withdrawals.views import (
     items,
     overview,
     refunds,
+    search,
     trades,
 )
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
+    path("search/", search.search, name="search"),
     path("now/", overview.server_now, name="server_now"),
     path("items/", items.item_list, name="item_list"),
     path("items/<int:pk>/row/", items.item_row_now, name="item_row"),
@@ -25,6 +27,7 @@ urlpatterns = [
     path("trades/<int:pk>/", trades.trade_detail, name="trade_detail"),
     path("trades/<int:pk>/document/", trades.trade_document, name="trade_document"),
     path("trades/<int:pk>/check/", trades.trade_check, name="trade_check"),
+    path("trades/<int:pk>/note/", trades.trade_note, name="trade_note"),
     path("cancellations/", cancellations.cancellation_list, name="cancellation_list"),
     path("cancellations/<int:pk>/undo/", cancellations.cancellation_undo, name="cancellation_undo"),
     path("refunds/", refunds.refund_list, name="refund_list"),

@@ -4,13 +4,15 @@
 const root = document.documentElement;
 const RESYNC_AFTER_MS = 5_000;
 const ASK_AGAIN_AFTER_MS = 2_000;
-const SPOKEN_SECONDS = [300, 60];
+const SPOKEN_SECONDS = [60, 300];
 
 let offset = serverMs(root.dataset.serverNow) - pageAnsweredAt();
 let lastTick = performance.now();
 let lastWall = Date.now();
 let syncing = false;
 const askedAt = new Map();
+const spokenOf = new Map();
+let toSay = [];
 
 function serverMs(iso) {
   return Date.parse(iso);
@@ -62,7 +64,7 @@ function count(time) {
   const seconds = Math.ceil((serverMs(time.dataset.cancellableFrom) - now()) / 1000);
   if (seconds > 0) {
     write(time, `in ${left(seconds)}`);
-    if (SPOKEN_SECONDS.includes(seconds)) speak(`${time.dataset.name}: ${seconds / 60} min until it can be cancelled`);
+    announce(time, seconds);
     return;
   }
   write(time, 'now');
@@ -73,9 +75,25 @@ function count(time) {
   window.htmx?.trigger(row, 'desk:refresh');
 }
 
+// Once when a mark is passed, not at one exact second, which a page in the background may miss.
+function announce(time, seconds) {
+  const key = time.closest('[data-item-id]')?.id ?? time.dataset.name;
+  const mark = SPOKEN_SECONDS.find((each) => seconds <= each) ?? Infinity;
+  const before = spokenOf.get(key);
+  spokenOf.set(key, mark);
+  if (before !== undefined && mark < before) speak(`${time.dataset.name}: ${mark / 60} min until it can be cancelled`);
+}
+
+// Whatever falls together is said together.
 function speak(text) {
-  const voice = document.getElementById('spoken');
-  if (voice) voice.textContent = text;
+  if (!toSay.length) {
+    setTimeout(() => {
+      const voice = document.getElementById('spoken');
+      if (voice) voice.textContent = toSay.slice(0, 3).join('. ') + (toSay.length > 3 ? `, and ${toSay.length - 3} more` : '');
+      toSay = [];
+    });
+  }
+  toSay.push(text);
 }
 
 function write(element, text) {

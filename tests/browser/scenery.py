@@ -46,6 +46,10 @@ class Scenery:
         """The path of each screen worth a look, by name."""
         return {
             "overview": "/",
+            "overview-week": "/?range=7d",
+            "find-nothing": "/search/?q=66ffffffffffffffffffffff",
+            "palette": "/items/",
+            "keys": "/items/",
             "items": "/items/",
             "items-soon": "/items/?tab=soon",
             "items-open": "/items/?tab=open",

@@ -29,6 +29,9 @@ def test_no_screen_shuts_anybody_out(
                 "button:enabled", has_text="Confirm refund" if "refund" in name else "Cancel item"
             ).first.click()
             page.locator("dialog[open]").wait_for()
+        elif name in ("palette", "keys"):
+            page.keyboard.press({"palette": "Control+k", "keys": "?"}[name])
+            page.locator("dialog[open]").wait_for()
         found += _violations(page, name)
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if overflow > 0:

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.django_db
 Address = Callable[[], str]
 READING = {
     "/": set(Role),
+    "/search/": set(Role),
     "/now/": set(Role),
     "/items/": set(Role),
     "/items/{item}/row/": set(Role),
@@ -39,6 +40,7 @@ ACTING = {
     "/items/{item}/cancel/": {Role.AGENT, Role.SUPERVISOR},
     "/cancellations/{cancellation}/undo/": {Role.AGENT, Role.SUPERVISOR},
     "/trades/{trade}/check/": {Role.AGENT, Role.SUPERVISOR},
+    "/trades/{trade}/note/": {Role.AGENT, Role.SUPERVISOR},
     "/refunds/{refund}/confirm/": {Role.AGENT, Role.SUPERVISOR},
     "/deliveries/{delivery}/replay/": {Role.SUPERVISOR, Role.ADMIN},
     "/deliveries/replay/": {Role.SUPERVISOR, Role.ADMIN},

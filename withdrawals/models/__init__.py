@@ -5,6 +5,7 @@ from withdrawals.models.audit import AuditEntry, AuditHead, Source
 from withdrawals.models.cancellation import Attempt, AttemptOutcome, Cancellation, CancellationState
 from withdrawals.models.delivery import Delivery, RejectedCall, Verdict
 from withdrawals.models.item import Item, Refusal, Rule
+from withdrawals.models.note import Note
 from withdrawals.models.read import Evidence, Read, Route
 from withdrawals.models.read_state import ReadState
 from withdrawals.models.refund import (
@@ -36,6 +37,7 @@ __all__ = [
     "Evidence",
     "Game",
     "Item",
+    "Note",
     "Read",
     "ReadState",
     "Refund",

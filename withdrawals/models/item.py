@@ -1,5 +1,6 @@
 """An item: one thing inside a trade, the unit that is cancelled."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -8,7 +9,10 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 
+from withdrawals.models.ends import Head, Tail, ends_like, keys_of_any, with_own_id
+from withdrawals.models.item_names import named_like
 from withdrawals.models.money import UsdField
+from withdrawals.models.pasted import read_pasted
 from withdrawals.models.status import FINAL, UNDELIVERED, Status, is_known
 from withdrawals.models.trade import Game, Trade
 
@@ -81,33 +85,39 @@ class ItemQuerySet(models.QuerySet["Item"]):
         announced = self.filter(since).values("pk")
         return self.changed_lately(now).filter(status_read__isnull=False).exclude(pk__in=announced)
 
-    def matching_id(self, text: str) -> Self:
-        """Items that carry exactly this id, themselves or through their trade."""
-        return self.filter(
-            models.Q(assetpay_id__iexact=text)
-            | models.Q(external_id=text)
-            | models.Q(asset_id=text)
-            | models.Q(trade__in=Trade.objects.search(text))
-        )
+    def with_ids(self, ids: Sequence[str]) -> Self:
+        """Items that carry exactly one of these ids, themselves or through their trade."""
+        items = Item.objects.all()
+        of_trades = items.filter(trade__in=Trade.objects.with_ids(ids))
+        others = (items.filter(external_id__in=ids), items.filter(asset_id__in=ids), of_trades)
+        return self.filter(pk__in=keys_of_any(with_own_id(items, ids), *others))
 
-    def matching_tail(self, text: str) -> Self:
-        """Items whose own or whose trade's AssetPay id ends like this."""
-        return self.filter(models.Q(assetpay_id__iendswith=text) | models.Q(trade__assetpay_id__iendswith=text))
+    def with_ends(self, ends: Sequence[tuple[str, str]]) -> Self:
+        """Items whose own or whose trade's AssetPay id begins and ends like one of these (head, tail)."""
+        of_items = Item.objects.alias(tail=Tail("assetpay_id"), head=Head("assetpay_id")).filter(ends_like(ends))
+        of_trades = Item.objects.filter(trade__in=Trade.objects.with_ends(ends))
+        return self.filter(pk__in=keys_of_any(of_items, of_trades))
 
     def matching_name(self, text: str) -> Self:
-        """Items whose name holds this text."""
-        return self.filter(models.Q(name__icontains=text) | models.Q(market_hash_name__icontains=text))
+        """Items in whose names every word of this text occurs."""
+        return named_like(self, text)
 
     def search(self, text: str) -> tuple[Self, bool]:
-        """Items for whatever was pasted, and whether it was an id (which ignores every other filter)."""
-        text = text.strip()
-        by_id = self.matching_id(text)
-        if by_id.exists():
+        """Items for whatever was pasted, and whether it was an id (which ignores every other filter).
+
+        Whole ids come first, as many as the text holds; then the tail or the head of an id; then names. A plain word
+        is looked for among names before it is taken for a tail: "fade" is one.
+        """
+        pasted = read_pasted(text)
+        by_id = self.with_ids(pasted.ids)
+        if pasted.ids and by_id.exists():
             return by_id, True
-        tail = text.lstrip("…#")
-        if len(tail) >= 4 and (by_tail := self.matching_tail(tail)).exists():
-            return by_tail, True
-        return self.matching_name(text), False
+        by_name = self.matching_name(pasted.name) if pasted.name else self.none()
+        if pasted.is_word and by_name.exists():
+            return by_name, False
+        if pasted.ends and (by_end := self.with_ends(pasted.ends)).exists():
+            return by_end, True
+        return by_name, False
 
 
 class Item(models.Model):
@@ -169,6 +179,8 @@ class Item(models.Model):
         indexes = [
             models.Index(fields=["opened_at", "id"], name="item_oldest_first"),
             models.Index(fields=["is_cs2_withdrawal", "status", "opened_at"], name="item_cancellable"),
+            models.Index(Tail("assetpay_id"), name="item_by_tail"),
+            models.Index(Head("assetpay_id"), name="item_by_head"),
         ]
 
     def __str__(self) -> str:

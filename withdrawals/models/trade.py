@@ -1,11 +1,14 @@
 """A trade: AssetPay's withdrawal, mirrored."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
 
+from withdrawals.models.ends import Head, Tail, ends_like, keys_of_any, with_own_id
 from withdrawals.models.money import UsdField
+from withdrawals.models.pasted import read_pasted
 from withdrawals.models.status import FINAL, OPEN, Status, is_known
 
 
@@ -48,15 +51,19 @@ class TradeQuerySet(models.QuerySet["Trade"]):
         return worth.distinct().order_by(models.F("checked_at").asc(nulls_first=True), "pk")
 
     def search(self, text: str) -> Self:
-        """Trades that carry exactly this id (AssetPay's, the merchant's, Steam's or the customer's)."""
-        return self.filter(
-            models.Q(assetpay_id__iexact=text)
-            | models.Q(external_id=text)
-            | models.Q(offer_id=text)
-            | models.Q(client_steam_id=text)
-            | models.Q(client_user_id=text)
-            | models.Q(external_client_user_id=text)
-        )
+        """Trades that carry exactly an id in `text` (AssetPay's, the merchant's, Steam's or the customer's)."""
+        return self.with_ids(read_pasted(text).ids)
+
+    def with_ids(self, ids: Sequence[str]) -> Self:
+        """Trades that carry exactly one of these ids; only AssetPay's may be written in any case."""
+        columns = ("external_id", "offer_id", "client_steam_id", "client_user_id", "external_client_user_id")
+        trades = Trade.objects.all()
+        found = [trades.filter(models.Q((f"{column}__in", ids))) for column in columns]
+        return self.filter(pk__in=keys_of_any(with_own_id(trades, ids), *found))
+
+    def with_ends(self, ends: Sequence[tuple[str, str]]) -> Self:
+        """Trades whose AssetPay id begins and ends like one of these (head, tail); either may be empty."""
+        return self.alias(tail=Tail("assetpay_id"), head=Head("assetpay_id")).filter(ends_like(ends))
 
 
 class Trade(models.Model):
@@ -104,7 +111,11 @@ class Trade(models.Model):
     objects = TradeQuerySet.as_manager()
 
     class Meta:
-        indexes = [models.Index(fields=["-opened_at", "-id"], name="trade_newest_first")]
+        indexes = [
+            models.Index(fields=["-opened_at", "-id"], name="trade_newest_first"),
+            models.Index(Tail("assetpay_id"), name="trade_by_tail"),
+            models.Index(Head("assetpay_id"), name="trade_by_head"),
+        ]
 
     def __str__(self) -> str:
         return self.assetpay_id
@@ -124,3 +135,10 @@ class Trade(models.Model):
         """The customer's Steam profile, or empty where the Steam id is missing or odd."""
         steam_id = self.client_steam_id or ""
         return f"https://steamcommunity.com/profiles/{steam_id}" if steam_id.isdigit() else ""
+
+    @property
+    def steam_offer_url(self) -> str:
+        """The Steam offer, or empty where its id is missing or odd."""
+        offer_id = self.offer_id or ""
+        is_number = offer_id.isascii() and offer_id.isdigit()
+        return f"https://steamcommunity.com/tradeoffer/{offer_id}/" if is_number else ""

@@ -43,6 +43,7 @@ ACTION_WORDS = {
     "document.read": "Raw document read",
     "item.appeared": "Item appeared",
     "item.changed": "Item changed",
+    "note.written": "Note written",
     "person.created": "Person added",
     "refund.changed": "Refund changed",
     "refund.confirmed": "Refund confirmed",

@@ -97,7 +97,6 @@ class Desk:
     @cached_property
     def rail(self) -> list[RailEntry]:
         """The noun pages, in the order of the work, with what waits in each."""
-        uncertain = Cancellation.objects.filter(state=CancellationState.UNCERTAIN).count()
         in_progress = Cancellation.objects.open().count()
         refunds = Refund.objects.filter(state__in=[RefundState.DUE, RefundState.IN_REVIEW]).count()
         troubled = Delivery.objects.needing_a_person().count()
@@ -105,13 +104,26 @@ class Desk:
             RailEntry("overview", "Overview", "gauge"),
             RailEntry("item_list", "Items", "package", count_up_to(TAB_BY_NAME["can"].holds(self.now))),
             RailEntry("trade_list", "Trades", "arrow-left-right"),
-            RailEntry("cancellation_list", "Cancellations", "circle-x", str(in_progress), is_pressing=bool(uncertain)),
+            RailEntry(
+                "cancellation_list", "Cancellations", "circle-x", str(in_progress), is_pressing=bool(self.uncertain)
+            ),
             RailEntry("refund_list", "Refunds", "banknote-arrow-up", str(refunds)),
             RailEntry("delivery_list", "Callbacks", "inbox", str(troubled), is_pressing=bool(troubled)),
             RailEntry("alarm_list", "Alarms", "bell", str(len(self.alarms)), is_pressing=bool(self.alarms)),
             RailEntry("audit_list", "Audit log", "scroll-text", permission="see_audit"),
         ]
         return [entry for entry in entries if self._request.user.may(entry.permission)]
+
+    @property
+    def pressing(self) -> int:
+        """How many things must not wait, for the title and the icon of the tab."""
+        waiting = [entry for entry in self.rail if entry.is_pressing]
+        return sum(self.uncertain if entry.name == "cancellation_list" else int(entry.count) for entry in waiting)
+
+    @cached_property
+    def uncertain(self) -> int:
+        """Cancellations whose outcome nobody knows."""
+        return Cancellation.objects.filter(state=CancellationState.UNCERTAIN).count()
 
     @property
     def current(self) -> RailEntry | None:

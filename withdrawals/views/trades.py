@@ -1,5 +1,7 @@
 """Trades: the list, one trade with all that is known of it, its raw document, and asking AssetPay now."""
 
+from dataclasses import dataclass
+
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -8,15 +10,17 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from withdrawals.actions.documents import note_document_read
+from withdrawals.actions.notes import write_note
 from withdrawals.actions.trades import CheckFailed, check_trade
 from withdrawals.filters import TradeFilter
-from withdrawals.models import AuditEntry, Item, Read, Refund, Trade
+from withdrawals.forms import NoteForm
+from withdrawals.models import Item, Read, Refund, Trade
 from withdrawals.views.access import DeskRequest, SeeOther, needs, screen_origin
 from withdrawals.views.lists import render_list
+from withdrawals.views.pending import Customs, customs, pending_words
 from withdrawals.views.refunds import for_refund_rows, refund_row
-from withdrawals.views.worklist import for_rows, item_rows
-
-TIMELINE_LENGTH = 200
+from withdrawals.views.timeline import timeline
+from withdrawals.views.worklist import ItemRow, for_rows, item_rows
 
 
 @require_safe
@@ -34,25 +38,66 @@ def trade_detail(request: DeskRequest, pk: int) -> HttpResponse:
     return _trade_page(request, pk)
 
 
-def _trade_page(request: DeskRequest, pk: int, *, problem: str = "", status: int = 200) -> HttpResponse:
+def _trade_page(
+    request: DeskRequest, pk: int, *, problem: str = "", note_form: NoteForm | None = None, status: int = 200
+) -> HttpResponse:
     now = timezone.now()
     trade = get_object_or_404(Trade, pk=pk)
     items = Item.objects.filter(trade=trade).order_by("position", "pk")
-    rows = item_rows(
-        list(for_rows(items).select_related("status_delivery", "status_read")), person=request.user, now=now
-    )
-    entries = AuditEntry.objects.filter(trade=trade).select_related("item").order_by("-number")
-    timeline = list(entries[: TIMELINE_LENGTH + 1])
+    loaded = list(for_rows(items).select_related("trade", "refund", "status_delivery", "status_read"))
+    rows = item_rows(loaded, person=request.user, now=now)
+    moments, has_more = timeline(trade)
+    known = customs() if any(row.is_open for row in rows) else None
     refunds = for_refund_rows(Refund.objects.filter(item__trade=trade)).order_by("item__position", "pk")
     context = {
         "trade": trade,
         "rows": rows,
+        "truths": [truth(row, known) for row in rows],
+        "note_form": note_form or NoteForm(),
         "refund_rows": [refund_row(refund, person=request.user) for refund in refunds],
-        "timeline": timeline[:TIMELINE_LENGTH],
-        "has_more": len(timeline) > TIMELINE_LENGTH,
+        "timeline": moments,
+        "has_more": has_more,
         "problem": problem,
     }
     return render(request, "trade.html", context, status=status)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The three truths of one item, and what its open cancellation waits for."""
+
+    row: ItemRow
+    pending: str
+
+
+def truth(row: ItemRow, known: Customs | None) -> Truth:
+    """What stands in the three columns of an item's line."""
+    pending = pending_words(row.cancellation, known, row.now) if row.cancellation and known else ""
+    return Truth(row, pending)
+
+
+@require_POST
+@needs("cancel_item")
+def trade_note(request: DeskRequest, pk: int) -> HttpResponse:
+    """POST /trades/<pk>/note/: a note on the trade, or on one of its items; 422 where it says nothing."""
+    now = timezone.now()
+    trade = get_object_or_404(Trade, pk=pk)
+    form = NoteForm(request.POST)
+    if not form.is_valid():
+        return _trade_page(request, pk, note_form=form, status=422)
+    try:
+        write_note(
+            trade_id=trade.pk,
+            item_id=form.cleaned_data["item"],
+            text=form.cleaned_data["text"],
+            actor=request.user,
+            origin=screen_origin(request),
+            now=now,
+        )
+    except Item.DoesNotExist as error:
+        raise Http404("No such item in this trade.") from error
+    messages.success(request, "Your note stands in the timeline.")
+    return SeeOther(f"{reverse('trade_detail', args=[pk])}#timeline")
 
 
 @require_safe

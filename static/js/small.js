@@ -1,0 +1,37 @@
+// Copying an id, and a letter in place of a picture that does not come.
+
+document.querySelectorAll('[data-copy]').forEach(show);
+document.addEventListener('htmx:afterSwap', () => document.querySelectorAll('[data-copy][hidden]').forEach(show));
+
+function show(button) {
+  if (navigator.clipboard) button.hidden = false;
+}
+
+document.addEventListener('click', async (event) => {
+  const button = event.target.closest('[data-copy]');
+  if (!button) return;
+  const voice = document.getElementById('spoken');
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    button.dataset.copied = '';
+    if (voice) voice.textContent = 'Copied';
+    setTimeout(() => delete button.dataset.copied, 2_000);
+  } catch {
+    if (voice) voice.textContent = 'This browser does not let the page copy. Mark the text instead.';
+  }
+});
+
+function standIn(picture) {
+  const letter = document.createElement('span');
+  letter.className = 'no-picture';
+  letter.setAttribute('aria-hidden', 'true');
+  letter.textContent = [...(picture.closest('td')?.querySelector('.name')?.textContent.trim() ?? '')][0] ?? '';
+  picture.replaceWith(letter);
+}
+
+document.addEventListener('error', (event) => {
+  if (event.target.matches?.('.thing img')) standIn(event.target);
+}, true);
+document.querySelectorAll('.thing img').forEach((picture) => {
+  if (picture.complete && picture.naturalWidth === 0) standIn(picture);
+});

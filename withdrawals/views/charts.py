@@ -1,0 +1,201 @@
+"""The overview's charts: each is a table first, from which the browser draws."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from django.conf import settings
+from django.db.models import Count, Sum
+from django.db.models.functions import TruncDay, TruncHour
+
+from withdrawals.models import Cancellation, CancellationState, Delivery, Refund, RefundState, SendPermit
+from withdrawals.models.usual import Span, lengths, share_of
+from withdrawals.templatetags.desk import TONES, usd_or_zero
+
+# Of more than these only the latest count; the chart says so.
+LATEST = 2_000
+
+
+@dataclass(frozen=True)
+class Range:
+    """How far back the charts look: its name in the address, its words, its length, and how long one step is."""
+
+    name: str
+    label: str
+    length: timedelta
+    step: timedelta
+
+
+RANGES = (
+    Range("24h", "24 hours", timedelta(hours=24), timedelta(hours=1)),
+    Range("7d", "7 days", timedelta(days=7), timedelta(days=1)),
+    Range("30d", "30 days", timedelta(days=30), timedelta(days=1)),
+)
+RANGE_BY_NAME = {each.name: each for each in RANGES}
+
+STEPS = (
+    ("up to 10 s", timedelta(seconds=10)),
+    ("up to 1 min", timedelta(minutes=1)),
+    ("up to 5 min", timedelta(minutes=5)),
+    ("up to 15 min", timedelta(minutes=15)),
+    ("up to 1 h", timedelta(hours=1)),
+    ("up to 6 h", timedelta(hours=6)),
+    ("longer", timedelta.max),
+)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar: its label, its height, the height in words, and its look."""
+
+    label: str
+    height: int | Decimal
+    words: str
+    tone: str = "busy"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A titled row of bars; `said` is the sentence that they come to, `empty` what would be here."""
+
+    name: str
+    title: str
+    measure: str
+    bars: Sequence[Bar]
+    said: str
+    empty: str
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to draw."""
+        return not any(bar.height for bar in self.bars)
+
+
+def charts(shown: Range, now: datetime) -> list[Chart]:
+    """All five, in six queries, however much there is."""
+    since = now - shown.length
+    return [_outcomes(since), _refunds(since), _time_to_undone(since), _callback_lag(since), _sendings(shown, now)]
+
+
+def _outcomes(since: datetime) -> Chart:
+    asked = Cancellation.objects.filter(requested_at__gte=since)
+    counts = dict(asked.order_by().values_list("state").annotate(Count("pk")))
+    bars = [
+        Bar(state.label, counts.get(state, 0), str(counts.get(state, 0)), TONES.get(state, "quiet"))
+        for state in CancellationState
+    ]
+    undone = counts.get(CancellationState.CONFIRMED, 0)
+    ended = undone + counts.get(CancellationState.OVERTAKEN, 0)
+    said = f"{sum(counts.values())} asked for; of {ended} that AssetPay ended, {undone} came back undone."
+    return Chart(
+        "outcomes",
+        "Cancellations by outcome",
+        "Cancellations",
+        bars,
+        said,
+        "Every cancel that somebody asks for counts here by what became of it.",
+    )
+
+
+def _refunds(since: datetime) -> Chart:
+    opened = Refund.objects.filter(state__in=RefundState.values, opened_at__gte=since)
+    sums = {
+        state: (count, total or Decimal(0))
+        for state, count, total in opened.order_by().values_list("state").annotate(Count("pk"), Sum("amount"))
+    }
+    bars = []
+    for state in RefundState:
+        count, total = sums.get(state, (0, Decimal(0)))
+        bars.append(
+            Bar(
+                state.label,
+                total,
+                f"{usd_or_zero(total)} in {count}",
+                TONES.get(state, "good" if state == RefundState.CONFIRMED else "quiet"),
+            )
+        )
+    total = sum((total for _count, total in sums.values()), Decimal(0))
+    said = f"{sum(count for count, _total in sums.values())} opened, {usd_or_zero(total)} together."
+    return Chart(
+        "refunds",
+        "Refunds by state and value",
+        "US dollars",
+        bars,
+        said,
+        "What is owed for items that ended undelivered counts here by what became of it.",
+    )
+
+
+def _time_to_undone(since: datetime) -> Chart:
+    undone = Cancellation.objects.filter(requested_at__gte=since, state=CancellationState.CONFIRMED)
+    spans = undone.order_by("-requested_at", "-pk").values_list("requested_at", "ended_at")[:LATEST]
+    return _spread(
+        "undone",
+        "Time from ask to undone",
+        "Cancellations",
+        spans,
+        "How long it takes from the click until the item has come back.",
+    )
+
+
+def _callback_lag(since: datetime) -> Chart:
+    received = Delivery.objects.filter(received_at__gte=since).order_by("-received_at", "-pk")
+    spans = received.values_list("signed_at", "received_at")[:LATEST]
+    return _spread("lag", "Callback lag", "Callbacks", spans, "How old AssetPay's callbacks are when they arrive.")
+
+
+def _spread(name: str, title: str, measure: str, spans: Iterable[Span], empty: str) -> Chart:
+    took = lengths(spans)
+    counts = Counter(next(label for label, most in STEPS if length <= most) for length in took)
+    bars = [
+        Bar(label, counts[label], str(counts[label]), "good" if most <= timedelta(minutes=5) else "note")
+        for label, most in STEPS
+    ]
+    of = f"the latest {LATEST:,}" if len(took) == LATEST else f"{len(took)}"
+    said = (
+        f"Half within {span_words(share_of(took, 0.5))}, nine of ten within {span_words(share_of(took, 0.9))}, of {of}."
+    )
+    return Chart(name, title, measure, bars, said, empty)
+
+
+def _sendings(shown: Range, now: datetime) -> Chart:
+    truncate = TruncHour if shown.step < timedelta(days=1) else TruncDay
+    first = _step_start(now - shown.length, shown.step) + shown.step
+    sent = SendPermit.objects.filter(counts_until__gte=first, reserved_at__gte=first)
+    counted = (
+        sent.order_by().annotate(step=truncate("reserved_at", tzinfo=UTC)).values_list("step").annotate(Count("pk"))
+    )
+    counts = dict(counted)
+    steps = [first + number * shown.step for number in range(int(shown.length / shown.step))]
+    form = "%H:%M" if shown.step < timedelta(days=1) else "%d %b"
+    bars = [Bar(f"{step:{form}}", counts.get(step, 0), str(counts.get(step, 0))) for step in steps]
+    counting = SendPermit.objects.filter(counts_until__gt=now).count()
+    limit = settings.ASSETPAY_CANCELS_PER_MINUTE
+    unit = "an hour" if shown.step < timedelta(days=1) else "a day"
+    most = int(limit * shown.step / timedelta(minutes=1))
+    used = f"{counting} of {limit} a minute are in use now"
+    said = f"{used}; {sum(counts.values())} were sent, of at most {most:,} {unit} (times in UTC)."
+    return Chart(
+        "sendings",
+        "Sending budget",
+        "Cancels sent",
+        bars,
+        said,
+        "Each cancel that leaves for AssetPay counts here against its limit.",
+    )
+
+
+def _step_start(moment: datetime, step: timedelta) -> datetime:
+    start = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return start if step < timedelta(days=1) else start.replace(hour=0)
+
+
+def span_words(length: timedelta) -> str:
+    """A length in one unit, rounded up, so that it never promises too much."""
+    seconds = length.total_seconds()
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{-(-seconds // size):.0f} {unit}"
+    return f"{-(-seconds // 1):.0f} s"

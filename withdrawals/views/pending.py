@@ -1,0 +1,59 @@
+"""What is still open: who must act, and what is usual."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from withdrawals.models import Attempt, AttemptOutcome, Cancellation, CancellationState
+from withdrawals.models.usual import LOOKED_AT, Usual, usual
+from withdrawals.views.charts import span_words
+
+
+@dataclass(frozen=True)
+class Customs:
+    """What is usual here: from asking AssetPay until its answer, and from its yes until the item's end."""
+
+    answer: Usual | None
+    end: Usual | None
+
+
+def customs() -> Customs:
+    """From the last cases of our own, in two queries."""
+    answered = Attempt.objects.filter(outcome=AttemptOutcome.ACCEPTED).order_by("-pk")
+    ended = Cancellation.objects.filter(state=CancellationState.CONFIRMED, accepted_at__isnull=False).order_by("-pk")
+    return Customs(
+        usual(answered.values_list("started_at", "answered_at")[:LOOKED_AT]),
+        usual(ended.values_list("accepted_at", "ended_at")[:LOOKED_AT]),
+    )
+
+
+def pending_words(asked: Cancellation, customs: Customs, now: datetime) -> str:
+    """Who must act on an open cancellation and what is usual; empty for one that has ended."""
+    match asked.state:
+        case CancellationState.SCHEDULED:
+            return "The desk sends it once AssetPay's window opens. Nobody needs to act."
+        case CancellationState.REQUESTED:
+            return _together("The desk sends it by itself. Nobody needs to act.", "The answer", customs.answer)
+        case CancellationState.SENDING:
+            return _together("AssetPay must answer. Nobody here needs to act.", "The answer", customs.answer)
+        case CancellationState.ACCEPTED:
+            return _accepted(asked, customs, now)
+        case CancellationState.UNCERTAIN if asked.may_resend:
+            return "The answer was lost; the desk asks once more by itself. Nobody needs to act yet."
+        case CancellationState.UNCERTAIN:
+            return (
+                "Somebody must look: check with AssetPay. If that does not tell, a supervisor settles it. "
+                "Do not tell the customer that it was undone."
+            )
+    return ""
+
+
+def _accepted(asked: Cancellation, customs: Customs, now: datetime) -> str:
+    is_overdue = customs.end and asked.accepted_at and now - asked.accepted_at > customs.end.within
+    whose = "This takes longer than usual: check with AssetPay." if is_overdue else "Nobody here needs to act."
+    return _together(f"AssetPay asked the supplier, who must give the item back. {whose}", "The end", customs.end)
+
+
+def _together(who: str, what: str, known: Usual | None) -> str:
+    if known is None:
+        return who
+    return f"{who} {what} usually comes within {span_words(known.within)}, from the last {known.cases} cases."
