@@ -26,7 +26,7 @@ from withdrawals.models import (
     SendPermit,
     Source,
 )
-from withdrawals.models.audit import verify_chain
+from withdrawals.models.audit_chain import verify_chain
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,4 +1,4 @@
-"""The triggers by which the database itself refuses to change the audit log and the refund ledger.
+"""The triggers by which the database itself refuses to change the audit log, its anchors and the refund ledger.
 
 SQLite drops a table's triggers whenever a migration remakes the table, so they are put back after every migrate, and
 a system check says when one is missing.
@@ -6,7 +6,7 @@ a system check says when one is missing.
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-PROTECTED_TABLES = ("withdrawals_auditentry", "withdrawals_refundentry")
+PROTECTED_TABLES = ("withdrawals_auditentry", "withdrawals_refundentry", "withdrawals_auditanchor")
 
 
 def create_triggers(connection: BaseDatabaseWrapper) -> None:
