@@ -4,6 +4,8 @@ from typing import Any
 
 from django import forms
 
+from withdrawals.models import SavedList
+
 REASONS = (
     "Customer asked",
     "Delivery takes too long",
@@ -63,3 +65,12 @@ class ReplayForm(forms.Form):
         sent = data.getlist("deliveries")
         numbers = [text for text in sent if text.isascii() and text.isdigit() and len(text) < 19]
         self.fields["deliveries"].choices = [(text, text) for text in numbers]  # type: ignore[attr-defined] # a choice field
+
+
+class SaveViewForm(forms.Form):
+    """The filters of a list, and a name for them."""
+
+    saved_list = forms.ChoiceField(choices=SavedList.choices)
+    name = forms.CharField(max_length=60, error_messages={"required": "Give the view a name."})
+    query = forms.CharField(max_length=1_000, required=False)
+    is_shared = forms.BooleanField(required=False)

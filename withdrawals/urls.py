@@ -5,6 +5,7 @@ from django.urls import path
 from withdrawals.views import (
     alarms,
     audit,
+    audit_stories,
     callbacks,
     cancellations,
     deliveries,
@@ -12,6 +13,7 @@ from withdrawals.views import (
     items,
     overview,
     refunds,
+    saved_views,
     trades,
 )
 
@@ -36,6 +38,14 @@ urlpatterns = [
     path("deliveries/<int:pk>/document/", deliveries.delivery_document, name="delivery_document"),
     path("alarms/", alarms.alarm_list, name="alarm_list"),
     path("audit/", audit.audit_list, name="audit_list"),
+    path("audit/verify/", audit.audit_verify, name="audit_verify"),
+    path("audit/check/", audit.audit_check, name="audit_check"),
+    path("audit/export/", audit.audit_export, name="audit_export"),
+    path("audit/items/<int:pk>/", audit_stories.audit_item, name="audit_item"),
+    path("audit/trades/<int:pk>/", audit_stories.audit_trade, name="audit_trade"),
+    path("audit/people/<int:pk>/", audit_stories.audit_person, name="audit_person"),
+    path("views/", saved_views.view_save, name="view_save"),
+    path("views/<int:pk>/remove/", saved_views.view_remove, name="view_remove"),
     path("callbacks/assetpay/", callbacks.receive, name="callback_receive"),
     path("health/live", health.live, name="health_live"),
     path("health/ready", health.ready, name="health_ready"),

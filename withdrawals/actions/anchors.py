@@ -60,7 +60,7 @@ def send_anchors(*, now: datetime) -> int:
 
 def is_due(place: AnchorPlace, head: AuditHead, *, now: datetime) -> bool:
     """Whether this place should get the head now: it moved, and a minute or 100 entries have gone by."""
-    last = AuditAnchor.objects.latest(place)
+    last = AuditAnchor.objects.last_at(place)
     if last is None:
         return head.number > 0
     if (last.number, last.hash) == (head.number, head.hash):
@@ -77,7 +77,7 @@ def overdue_places(*, now: datetime) -> list[str]:
     """Places that have not got an anchor for too long, each with since when."""
     found = []
     for place in configured_places():
-        last = AuditAnchor.objects.latest(place)
+        last = AuditAnchor.objects.last_at(place)
         # What the place should know by now: the first entry after its last anchor is the oldest that waits.
         waiting = AuditEntry.objects.filter(number=(last.number if last else 0) + 1).values_list("at", flat=True)
         since = waiting.first()
@@ -94,7 +94,7 @@ def known_anchors(*, after: int = 0) -> Iterator[Anchor]:
     Raises AnchorFailed where the configured file cannot be read, or lost what was written to it.
     """
     yield from AuditAnchor.objects.after(after).as_sent()
-    last = AuditAnchor.objects.latest(AnchorPlace.FILE)
+    last = AuditAnchor.objects.last_at(AnchorPlace.FILE)
     if not settings.AUDIT_ANCHOR_FILE or last is None:
         return
     has_last = False

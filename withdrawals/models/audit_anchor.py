@@ -20,7 +20,7 @@ class AnchorPlace(models.TextChoices):
 class AuditAnchorQuerySet(models.QuerySet["AuditAnchor"]):
     """Reads of anchors."""
 
-    def latest(self, place: AnchorPlace) -> "AuditAnchor | None":
+    def last_at(self, place: AnchorPlace) -> "AuditAnchor | None":
         """The last one that this place took."""
         return self.filter(place=place).order_by("-sent_at", "-pk").first()
 

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from django.db.models import QuerySet
@@ -51,9 +51,12 @@ def json_lines(head: AuditHead, *, now: datetime) -> Iterator[str]:
     yield _line({"end": True})
 
 
-def csv_lines(entries: QuerySet[AuditEntry]) -> Iterator[str]:
-    """These entries, the newest first, a chunk of lines at a time. Cells that look like formulas are made text."""
-    yield _csv([list(CSV_COLUMNS.values())])
+def csv_lines(entries: QuerySet[AuditEntry], *, mark: str = "") -> Iterator[str]:
+    """These entries, the newest first, a chunk of lines at a time; `mark` comes before them.
+
+    Cells that look like formulas are made text.
+    """
+    yield mark + _csv([list(CSV_COLUMNS.values())])
     rows = entries.order_by("-number").values_list(*CSV_COLUMNS)
     last: int | None = None
     while chunk := list((rows if last is None else rows.filter(number__lt=last))[:CHUNK]):
@@ -61,7 +64,7 @@ def csv_lines(entries: QuerySet[AuditEntry]) -> Iterator[str]:
         yield _csv([[_cell(value) for value in row] for row in chunk])
 
 
-def _line(content: dict[str, object]) -> str:
+def _line(content: Mapping[str, object]) -> str:
     return json.dumps(content, separators=(",", ":")) + "\n"
 
 
