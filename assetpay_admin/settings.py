@@ -344,6 +344,16 @@ if EMAIL_URL:
 ALARM_EMAILS = env.list("ALARM_EMAILS", default=[])
 if ALARM_EMAILS and not EMAIL_URL:
     raise refuse("ALARM_EMAILS", "needs EMAIL_URL to send by.")
+# Where the head of the audit log is sent, each off while empty. A file belongs on another machine's disk.
+AUDIT_ANCHOR_FILE = env.str("AUDIT_ANCHOR_FILE", default="")
+if AUDIT_ANCHOR_FILE and not Path(AUDIT_ANCHOR_FILE).is_absolute():
+    raise refuse("AUDIT_ANCHOR_FILE", "must be an absolute path.")
+AUDIT_ANCHOR_EMAIL = env.str("AUDIT_ANCHOR_EMAIL", default="")
+if AUDIT_ANCHOR_EMAIL and not EMAIL_URL:
+    raise refuse("AUDIT_ANCHOR_EMAIL", "needs EMAIL_URL to send by.")
+AUDIT_ANCHOR_SLACK = env.str("AUDIT_ANCHOR_SLACK", default="")
+if AUDIT_ANCHOR_SLACK and not AUDIT_ANCHOR_SLACK.startswith("https://"):
+    raise refuse("AUDIT_ANCHOR_SLACK", "must be a webhook's address and start with https://.")
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="desk@localhost")
 
 # --- Logs -------------------------------------------------------------------------------------------------

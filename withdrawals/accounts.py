@@ -6,7 +6,9 @@ import unicodedata
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.authentication import get_authentication_records
 from allauth.account.internal.flows.login import record_authentication
+from allauth.account.signals import user_logged_in
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authenticator_added, authenticator_removed
@@ -17,7 +19,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from withdrawals.actions.audit import Origin
-from withdrawals.actions.people import note_factor_changed
+from withdrawals.actions.people import note_factor_changed, note_logged_in
 from withdrawals.models import Source, User
 
 
@@ -53,6 +55,14 @@ class SealedSeedAdapter(DefaultMFAAdapter):
 
 def _seal() -> Fernet:
     return Fernet(base64.urlsafe_b64encode(hashlib.sha256(settings.MFA_SEED_KEY.encode()).digest()))
+
+
+@receiver(user_logged_in)
+def logged_in(sender: Any, request: HttpRequest, user: User, **_: Any) -> None:
+    """Every log-in is an entry: allauth tells of it once all that it asks for was given."""
+    methods = [str(each.get("method", "")) for each in get_authentication_records(request, user)]
+    origin = Origin(Source.SCREEN, actor=user)
+    note_logged_in(person=user, methods=methods, origin=origin, now=timezone.now())
 
 
 @receiver([authenticator_added, authenticator_removed])

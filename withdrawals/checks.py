@@ -9,7 +9,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import OperationalError, ProgrammingError, connections
 
 from withdrawals import gateway
-from withdrawals.models.audit_triggers import PROTECTED_TABLES, missing_triggers
+from withdrawals.models.audit_triggers import PROTECTED_TABLES, missing_triggers, powers_over_protected_tables
 from withdrawals.models.item_names import missing_name_triggers
 
 
@@ -62,6 +62,30 @@ def database_keeps_its_promises(databases: Sequence[str] | None = None, **_: Any
                     f"SQLite {sqlite3.sqlite_version} can lose writes when its WAL is reset under load "
                     "(fixed in 3.51.3); use PostgreSQL in production.",
                     id="withdrawals.W001",
+                )
+            )
+    return found
+
+
+@register(Tags.database, deploy=True)
+def runtime_role_only_appends(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """On PostgreSQL the role that the desk runs as can read and append to the audit log, and do nothing else to it.
+
+    Asked with `check --deploy --database default` and the DATABASE_URL of web and workers; the owner, who migrates,
+    has these powers by right.
+    """
+    found: list[CheckMessage] = []
+    for alias in databases or []:
+        try:
+            powers = powers_over_protected_tables(connections[alias])
+        except (OperationalError, ProgrammingError):
+            continue  # as above
+        if powers:
+            found.append(
+                Warning(
+                    f"This database role could change tables that must never change ({'; '.join(powers)}). Run web "
+                    "and workers as a role of their own, and `manage.py grant_runtime ROLE` as the owner.",
+                    id="withdrawals.W002",
                 )
             )
     return found

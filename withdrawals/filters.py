@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import django_filters
 from django import forms
@@ -16,13 +17,18 @@ from withdrawals.models import (
     Item,
     Refund,
     RefundState,
+    Role,
     Source,
     Trade,
+    User,
     Verdict,
 )
 from withdrawals.models.pasted import read_pasted
 
 DATE_INPUT = forms.DateInput(attrs={"type": "date"})
+TIME_INPUT = forms.TimeInput(attrs={"type": "time"})
+UTC_ZONE = ZoneInfo("UTC")
+LAST_MOMENT = datetime.max.replace(tzinfo=UTC, second=0, microsecond=0)
 NEEDS_A_PERSON = "person"
 KIND_UNKNOWN = "unknown"
 KINDS = [*((kind.value, kind.replace("_", " ").capitalize()) for kind in Kind), (KIND_UNKNOWN, "Kind unknown")]
@@ -186,40 +192,118 @@ class DeliveryFilter(SearchedSet):
         return queryset.filter(Q(delivery_id__iendswith=text) | Q(subject_id__iendswith=text))
 
 
-class AuditFilter(SearchedSet):
-    """`/audit/`. Days are calendar days in UTC, both ends included."""
+class ZoneField(forms.CharField):
+    """The name of a time zone, such as Europe/Lisbon; UTC where none is given."""
 
-    action = django_filters.ChoiceFilter(label="Action", empty_label="Any action", lookup_expr="exact")
+    widget = forms.TextInput(attrs={"list": "zones", "placeholder": "UTC", "autocomplete": "off"})
+
+    def clean(self, value: Any) -> ZoneInfo:
+        """The zone. A name that nobody gave to one is refused, as whatever else leads out of the zones' folder."""
+        name = super().clean(value) or "UTC"
+        try:
+            return ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise forms.ValidationError("There is no such time zone. Write it like Europe/Lisbon.") from error
+
+
+class ZoneFilter(django_filters.Filter):  # type: ignore[misc] # django-filter ships no types
+    """By which zone the days and times beside it are meant."""
+
+    field_class = ZoneField
+
+
+class AuditForm(forms.Form):
+    """What the days and times of the log's filters mean together."""
+
+    def clean(self) -> dict[str, Any]:
+        """A time of day belongs to a day."""
+        found: dict[str, Any] = super().clean() or {}
+        for end in ("from", "to"):
+            if found.get(f"time_{end}") and not found.get(f"date_{end}") and not self.errors.get(f"date_{end}"):
+                self.add_error(f"date_{end}", "A time of day needs its day.")
+        return found
+
+
+class AuditFilter(SearchedSet):
+    """`/audit/`. Days are calendar days of the zone, both ends included; a time at the end includes its minute."""
+
     person = django_filters.CharFilter(max_length=254, field_name="actor_name", lookup_expr="icontains", label="Person")
+    role = django_filters.ChoiceFilter(
+        choices=[(role.value, role.value) for role in Role], label="Role now", empty_label="Any role", method="of_role"
+    )
+    action = django_filters.ChoiceFilter(label="Action", empty_label="Any action", lookup_expr="exact")
     source = django_filters.ChoiceFilter(choices=Source.choices, label="Door", empty_label="Any door")
-    date_from = django_filters.DateFilter(method="from_day", label="From (UTC)", widget=DATE_INPUT)
-    date_to = django_filters.DateFilter(method="to_day", label="To (UTC)", widget=DATE_INPUT)
+    item = django_filters.CharFilter(max_length=200, label="Item (id)", method="of_item")
+    trade = django_filters.CharFilter(max_length=200, label="Trade (id)", method="of_trade")
+    cause = django_filters.CharFilter(max_length=64, label="Cause (such as delivery:12)", method="by_cause")
+    date_from = django_filters.DateFilter(method="from_day", label="From", widget=DATE_INPUT)
+    time_from = django_filters.TimeFilter(method="leave", label="From, time of day", widget=TIME_INPUT)
+    date_to = django_filters.DateFilter(method="to_day", label="To", widget=DATE_INPUT)
+    time_to = django_filters.TimeFilter(method="leave", label="To, time of day", widget=TIME_INPUT)
+    zone = ZoneFilter(label="Time zone", method="leave")
 
     class Meta:
         model = AuditEntry
         fields: list[str] = []
+        form = AuditForm
 
     def __init__(self, *args: Any, actions: list[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.filters["action"].extra["choices"] = actions
 
+    @property
+    def chosen_zone(self) -> ZoneInfo:
+        """The zone that the days are meant in, and in which the list shows its times."""
+        zone: ZoneInfo = self.form.cleaned_data.get("zone") or UTC_ZONE
+        return zone
+
+    def of_role(self, queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """By people who have this role today; what they had then, their own entries tell."""
+        return queryset.filter(actor__in=User.objects.filter(groups__name=value))
+
+    def of_item(self, queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """By any id of an item."""
+        return queryset.filter(item__in=Item.objects.search(value)[0])
+
+    def of_trade(self, queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """By any id of a trade: what was said of it and of its items."""
+        return queryset.filter(trade__in=Trade.objects.search(value.strip()))
+
+    def by_cause(self, queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """One delivery, read or attempt; or all of a kind."""
+        kind, _, key = value.strip().partition(":")
+        return queryset.filter(cause=value.strip()) if key else queryset.filter(cause__startswith=f"{kind}:")
+
     def from_day(self, queryset: QuerySet[Any], name: str, value: date) -> QuerySet[Any]:
-        """From midnight on."""
-        return queryset.filter(at__gte=_midnight(value))
+        """From the beginning of the day on, or from its time."""
+        start = self.form.cleaned_data.get("time_from") or time.min
+        return queryset.filter(at__gte=_moment(value, start, self.chosen_zone))
 
     def to_day(self, queryset: QuerySet[Any], name: str, value: date) -> QuerySet[Any]:
-        """The whole last day too."""
-        return queryset if value == date.max else queryset.filter(at__lt=_midnight(value + timedelta(days=1)))
+        """The whole last day too, or the whole minute of its time."""
+        end: time | None = self.form.cleaned_data.get("time_to")
+        if end is not None:
+            last = _moment(value, end.replace(second=0), self.chosen_zone)
+            return queryset.filter(at__lt=last + timedelta(minutes=1)) if last < LAST_MOMENT else queryset
+        if value == date.max:
+            return queryset
+        return queryset.filter(at__lt=_moment(value + timedelta(days=1), time.min, self.chosen_zone))
 
     def with_id(self, queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
-        """By AssetPay's id of a trade or item, any other id that leads to them, or our own number of a trade."""
+        """By the number of an entry (#12), AssetPay's id of a trade or item, any other id that leads to them, or our
+        own number of a trade.
+        """
+        number = text.removeprefix("#")
+        is_number = number.isascii() and number.isdigit() and len(number) < 19
+        if text.startswith("#") and is_number:
+            return queryset.filter(number=int(number))
         items, is_id = Item.objects.search(text)
         found = Q(trade__in=Trade.objects.search(text))
         if is_id:
             # An item's id brings what was said of that item, a trade's id all that was said of the trade.
             found |= Q(item__in=items)
-        if text.isascii() and text.isdigit() and len(text) < 19:
-            found |= Q(trade_id=int(text))
+        if is_number:
+            found |= Q(trade_id=int(number))
         return queryset.filter(found)
 
     def with_text(self, queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
@@ -227,5 +311,10 @@ class AuditFilter(SearchedSet):
         return queryset.filter(Q(actor_name__icontains=text) | Q(action__icontains=text))
 
 
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time.min, tzinfo=UTC)
+def _moment(day: date, at: time, zone: ZoneInfo) -> datetime:
+    """A wall clock's time as UTC; where the clock is set back, the first of the two."""
+    try:
+        return datetime.combine(day, at, tzinfo=zone).astimezone(UTC)
+    except OverflowError:
+        # The ends of the calendar, seen from the other side of the world.
+        return datetime.min.replace(tzinfo=UTC) if day.year == 1 else LAST_MOMENT

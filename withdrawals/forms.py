@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from withdrawals.models import SavedList
 from withdrawals.models.note import LONGEST_NOTE
 
 REASONS = (
@@ -82,3 +83,12 @@ class ReplayForm(forms.Form):
         sent = data.getlist("deliveries")
         numbers = [text for text in sent if text.isascii() and text.isdigit() and len(text) < 19]
         self.fields["deliveries"].choices = [(text, text) for text in numbers]  # type: ignore[attr-defined] # a choice field
+
+
+class SaveViewForm(forms.Form):
+    """The filters of a list, and a name for them."""
+
+    saved_list = forms.ChoiceField(choices=SavedList.choices)
+    name = forms.CharField(max_length=60, error_messages={"required": "Give the view a name."})
+    query = forms.CharField(max_length=1_000, required=False)
+    is_shared = forms.BooleanField(required=False)

@@ -29,7 +29,7 @@ from withdrawals.models import (
     Sighting,
     Source,
 )
-from withdrawals.models.audit import verify_chain
+from withdrawals.models.audit_chain import verify_chain
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

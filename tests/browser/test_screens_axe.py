@@ -19,7 +19,7 @@ def test_no_screen_shuts_anybody_out(
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=theme)  # type: ignore[arg-type] # one of Playwright's literals
     page.goto(f"{live_server.url}/accounts/login/")
-    found = _violations(page, "login")
+    found = violations(page, "login")
     log_in(page, scenery.supervisor)
 
     for name, path in scenery.screens().items():
@@ -32,7 +32,7 @@ def test_no_screen_shuts_anybody_out(
         elif name in ("palette", "keys"):
             page.keyboard.press({"palette": "Control+k", "keys": "?"}[name])
             page.locator("dialog[open]").wait_for()
-        found += _violations(page, name)
+        found += violations(page, name)
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if overflow > 0:
             found.append(f"{name}: {overflow} px wider than the screen")
@@ -40,7 +40,8 @@ def test_no_screen_shuts_anybody_out(
     assert found == [], "\n".join(found)
 
 
-def _violations(page: Page, name: str) -> list[str]:
+def violations(page: Page, name: str) -> list[str]:
+    """What axe finds on the page as it stands."""
     return [
         f"{name}: {violation['id']} at {node['target']}: {node['html'][:160]}"
         for violation in Axe().run(page).response["violations"]

@@ -15,7 +15,7 @@ from tests.wire import NOON
 from withdrawals.actions.audit import Origin
 from withdrawals.actions.trades import import_trades, reconcile
 from withdrawals.models import AuditEntry, Delivery, Item, Refund, Source, Trade, Verdict
-from withdrawals.models.audit import verify_chain
+from withdrawals.models.audit_chain import verify_chain
 
 AFTER = {
     "pending": ["active", "canceled", "failed", "reverted"],

@@ -39,7 +39,7 @@ from tests.faults.door import (
 )
 from tests.wire import item_document
 from withdrawals.models import AuditEntry, Delivery, Item, Refund, Trade, Verdict
-from withdrawals.models.audit import verify_chain
+from withdrawals.models.audit_chain import verify_chain
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

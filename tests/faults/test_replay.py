@@ -15,7 +15,7 @@ from tests.wire import NOON, item_document, stamp
 from withdrawals.actions.audit import Origin
 from withdrawals.actions.deliveries import replay_delivery
 from withdrawals.models import Delivery, Item, Refund, Source, Trade, Verdict
-from withdrawals.models.audit import verify_chain
+from withdrawals.models.audit_chain import verify_chain
 
 pytestmark = pytest.mark.django_db
 

@@ -24,7 +24,7 @@ from withdrawals.models import (
     Trade,
     Verdict,
 )
-from withdrawals.models.audit import verify_chain
+from withdrawals.models.audit_chain import verify_chain
 
 PROJECT = Path(__file__).resolve().parents[2]
 

@@ -277,5 +277,6 @@ def test_a_list_costs_the_same_however_long(
         DeliveryFactory(trade=cancellation.item.trade)
         write(NOON, item=cancellation.item)
 
-    with django_assert_max_num_queries(15):
+    # The log also looks at its last check, its last anchor and the saved views.
+    with django_assert_max_num_queries(16 if path == "/audit/" else 15):
         supervisor.get(path)

@@ -10,8 +10,20 @@ from django.db.models import Count, Max
 from django.tasks import task
 from django.utils import timezone
 
+from withdrawals.actions.anchors import overdue_places
 from withdrawals.actions.audit import CLOCK, Fact, Origin, record
-from withdrawals.models import Alarm, AlarmKind, Delivery, Item, ReadState, RejectedCall, Sighting, Source, Trade
+from withdrawals.models import (
+    Alarm,
+    AlarmKind,
+    AuditCheck,
+    Delivery,
+    Item,
+    ReadState,
+    RejectedCall,
+    Sighting,
+    Source,
+    Trade,
+)
 from withdrawals.models.sighting import ERROR_KEY
 from withdrawals.outbound.notices import NoticeFailed, send_notice
 
@@ -104,6 +116,18 @@ def reads_failing(now: datetime) -> str:
     return f"Since {state.failed_at:%d %b %H:%M} UTC: {state.failure}"
 
 
+def anchors_failing(now: datetime) -> str:
+    """The head of the audit log moved, and a configured place has not been told for minutes."""
+    overdue = overdue_places(now=now)
+    return f"{', '.join(overdue)}." if overdue else ""
+
+
+def log_tampered(now: datetime) -> str:
+    """What the last check of the audit log found."""
+    last = AuditCheck.objects.ended().first()
+    return last.problem if last and last.kind else ""
+
+
 DETECTORS: dict[AlarmKind, Callable[[datetime], str]] = {
     AlarmKind.APPROVALS_HERE: approvals_here,
     AlarmKind.WRONG_SECRET: wrong_secret,
@@ -113,6 +137,8 @@ DETECTORS: dict[AlarmKind, Callable[[datetime], str]] = {
     AlarmKind.CALLBACKS_DISABLED: callbacks_disabled,
     AlarmKind.DELIVERIES_STUCK: deliveries_stuck,
     AlarmKind.READS_FAILING: reads_failing,
+    AlarmKind.ANCHORS_FAILING: anchors_failing,
+    AlarmKind.LOG_TAMPERED: log_tampered,
 }
 
 

@@ -1,7 +1,7 @@
 """What happens to the people of the desk."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from allauth.account.forms import default_token_generator
 from allauth.account.utils import user_pk_to_url_str
@@ -14,7 +14,9 @@ from django.db import transaction
 from django.urls import reverse
 
 from withdrawals.actions.audit import Fact, Origin, Value, record
-from withdrawals.models import Role, User
+from withdrawals.models import AuditEntry, Role, User
+
+REPEATS_WITHIN = timedelta(minutes=1)
 
 
 class PersonRefused(Exception):
@@ -81,6 +83,29 @@ def note_factor_changed(*, person: User, factor: str, added: bool, origin: Origi
     with transaction.atomic():
         after: dict[str, Value] = {"email": person.email, "factor": factor}
         record([Fact(action, after=after)], origin=origin, now=now)
+
+
+def note_logged_in(*, person: User, methods: Sequence[str], origin: Origin, now: datetime) -> None:
+    """Write down that somebody came in, and by what: a password, a code, a passkey."""
+    with transaction.atomic():
+        after: dict[str, Value] = {"email": person.email, "by": ", ".join(methods)}
+        record([Fact("person.logged_in", after=after)], origin=origin, now=now)
+
+
+def note_access_denied(*, permission: str, method: str, path: str, origin: Origin, now: datetime) -> None:
+    """Write down that somebody wanted what their role does not allow; "POST" each time, reading once a minute.
+
+    A page that was open when its reader lost their role asks again every few seconds.
+    """
+    after: dict[str, Value] = {"permission": permission, "method": method, "path": path[:200]}
+    if method in ("GET", "HEAD"):
+        lately = AuditEntry.objects.filter(actor=origin.actor).order_by("-number").values_list("action", "at", "after")
+        for action, at, known in lately[:20]:
+            repeats = known.get("permission") == permission and known.get("method") in ("GET", "HEAD")
+            if action == "access.denied" and now - at < REPEATS_WITHIN and repeats:
+                return
+    with transaction.atomic():
+        record([Fact("access.denied", after=after)], origin=origin, now=now)
 
 
 def one_time_path(person: User) -> str:

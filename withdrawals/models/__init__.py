@@ -2,6 +2,9 @@
 
 from withdrawals.models.alarm import Alarm, AlarmKind
 from withdrawals.models.audit import AuditEntry, AuditHead, Source
+from withdrawals.models.audit_anchor import AnchorPlace, AuditAnchor
+from withdrawals.models.audit_chain import Anchor, TamperKind
+from withdrawals.models.audit_check import AuditCheck
 from withdrawals.models.cancellation import Attempt, AttemptOutcome, Cancellation, CancellationState
 from withdrawals.models.delivery import Delivery, RejectedCall, Verdict
 from withdrawals.models.item import Item, Refusal, Rule
@@ -16,6 +19,7 @@ from withdrawals.models.refund import (
     RefundState,
     refund_terms,
 )
+from withdrawals.models.saved_view import SavedList, SavedView
 from withdrawals.models.send_permit import SendBudget, SendPermit
 from withdrawals.models.sighting import Sighting
 from withdrawals.models.status import Status
@@ -26,8 +30,12 @@ __all__ = [
     "ROLE_PERMISSIONS",
     "Alarm",
     "AlarmKind",
+    "Anchor",
+    "AnchorPlace",
     "Attempt",
     "AttemptOutcome",
+    "AuditAnchor",
+    "AuditCheck",
     "AuditEntry",
     "AuditHead",
     "Cancellation",
@@ -49,11 +57,14 @@ __all__ = [
     "Role",
     "Route",
     "Rule",
+    "SavedList",
+    "SavedView",
     "SendBudget",
     "SendPermit",
     "Sighting",
     "Source",
     "Status",
+    "TamperKind",
     "Trade",
     "User",
     "Verdict",

@@ -17,6 +17,8 @@ class AlarmKind(models.TextChoices):
     CALLBACKS_DISABLED = "callbacks_disabled", "AssetPay says that the callback address is refused or disabled"
     DELIVERIES_STUCK = "deliveries_stuck", "Callbacks were kept but not understood, or failed here"
     READS_FAILING = "reads_failing", "AssetPay cannot be asked"
+    ANCHORS_FAILING = "anchors_failing", "The audit log's anchors do not arrive"
+    LOG_TAMPERED = "log_tampered", "The audit log was tampered with"
 
 
 # What each means and what to do, for whoever looks.
@@ -49,6 +51,15 @@ ADVICE = {
     AlarmKind.DELIVERIES_STUCK: "Open the callbacks that are marked, read what is wrong, and replay them once mended.",
     AlarmKind.READS_FAILING: (
         "The last reads of trades failed. Callbacks still arrive, but what they miss is not healed until reads work."
+    ),
+    AlarmKind.ANCHORS_FAILING: (
+        "The head of the audit log should be sent off this machine every minute, and was not. Until it is, a rewritten "
+        "log could not be told from the true one. Look at the place named here: its disk, its mailbox or its channel."
+    ),
+    AlarmKind.LOG_TAMPERED: (
+        "The last check of the audit log found an entry that does not fit. Somebody with the keys of the database "
+        "changed it past this desk. Keep the database as it is, take a copy, and compare it with the last export and "
+        "the anchors; the audit log's page names the entry."
     ),
 }
 

@@ -1,4 +1,4 @@
-"""The triggers by which the database itself refuses to change the audit log, the refund ledger and notes.
+"""The triggers by which the database itself refuses to change the audit log, its anchors, the refund ledger and notes.
 
 SQLite drops a table's triggers whenever a migration remakes the table, so they are put back after every migrate, and
 a system check says when one is missing.
@@ -6,7 +6,12 @@ a system check says when one is missing.
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-PROTECTED_TABLES = ("withdrawals_auditentry", "withdrawals_refundentry", "withdrawals_note")
+PROTECTED_TABLES = (
+    "withdrawals_auditentry",
+    "withdrawals_auditanchor",
+    "withdrawals_refundentry",
+    "withdrawals_note",
+)
 
 
 def create_triggers(connection: BaseDatabaseWrapper) -> None:
@@ -57,3 +62,24 @@ def _wanted(vendor: str) -> list[tuple[str, str, str]]:
     # runtime never writes so, and the chain of hashes shows it.
     events = ("UPDATE", "DELETE", "TRUNCATE") if vendor == "postgresql" else ("UPDATE", "DELETE")
     return [(table, event, f"{table}_no_{event.lower()}") for table in PROTECTED_TABLES for event in events]
+
+
+def powers_over_protected_tables(connection: BaseDatabaseWrapper) -> list[str]:
+    """What the role of this connection could do to the protected tables beyond reading and appending; [] on SQLite."""
+    if connection.vendor != "postgresql":
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname, pg_has_role(c.relowner, 'USAGE'), has_table_privilege(c.oid, 'UPDATE'),"
+            " has_table_privilege(c.oid, 'DELETE'), has_table_privilege(c.oid, 'TRUNCATE')"
+            " FROM pg_class c WHERE c.relkind = 'r' AND c.relname = ANY(%s) AND pg_table_is_visible(c.oid)"
+            " ORDER BY c.relname",
+            [list(PROTECTED_TABLES)],
+        )
+        rows = cursor.fetchall()
+    words = ("own", "UPDATE", "DELETE", "TRUNCATE")
+    return [
+        f"{table}: {', '.join(word for word, can in zip(words, powers, strict=True) if can)}"
+        for table, *powers in rows
+        if any(powers)
+    ]

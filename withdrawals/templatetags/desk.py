@@ -1,7 +1,6 @@
 """Formatting only: money, times, words and tones. Whatever comes from AssetPay stays text."""
 
 import re
-from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -12,7 +11,7 @@ from django.template import Context
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from withdrawals.models import ROLE_PERMISSIONS, AuditEntry, Game, Status
+from withdrawals.models import ROLE_PERMISSIONS, Game, Status
 from withdrawals.models.money import CENT
 
 register = template.Library()
@@ -29,6 +28,9 @@ STATUS_WORDS = {
     Status.REVERTED: "Undone",
 }
 ACTION_WORDS = {
+    "access.denied": "Refused: the role may not do this",
+    "audit.check_ended": "Check of the audit log ended",
+    "audit.check_started": "Check of the audit log started",
     "alarm.cleared": "Alarm cleared",
     "alarm.raised": "Alarm raised",
     "cancellation.accepted": "AssetPay accepted the cancel",
@@ -37,19 +39,30 @@ ACTION_WORDS = {
     "cancellation.overtaken": "The item was delivered after all",
     "cancellation.refused": "AssetPay refused the cancel",
     "cancellation.requested": "Cancel asked for",
+    "cancellation.scheduled": "Cancel asked for, once it is allowed",
     "cancellation.sending": "AssetPay is being asked",
     "cancellation.uncertain": "Outcome of the cancel unknown",
     "cancellation.withdrawn": "Cancel taken back",
+    "delivery.replayed": "Callback replayed",
     "document.read": "Raw document read",
     "item.appeared": "Item appeared",
     "item.changed": "Item changed",
     "note.written": "Note written",
+    "person.access_renewed": "One-time link made",
+    "person.changed": "Person changed",
     "person.created": "Person added",
+    "person.factor_added": "Second factor set up",
+    "person.factor_removed": "Second factor given up",
+    "person.logged_in": "Logged in",
     "refund.changed": "Refund changed",
     "refund.confirmed": "Refund confirmed",
+    "refund.contradicted": "AssetPay contradicts a confirmed refund",
     "refund.opened": "Refund opened",
     "trade.appeared": "Trade appeared",
     "trade.changed": "Trade changed",
+    "rows.exported": "Rows exported",
+    "view.removed": "View removed",
+    "view.saved": "View saved",
 }
 # How each state looks: good, bad, warn, busy, or quiet where nobody needs to act.
 TONES = {
@@ -199,22 +212,6 @@ def who_may(codename: object) -> str:
     """The roles that grant a permission, in words; empty for what is no permission."""
     roles = [f"{role.value}s" for role, codenames in ROLE_PERMISSIONS.items() if str(codename) in codenames]
     return " and ".join([", ".join(roles[:-1]), roles[-1]] if len(roles) > 1 else roles)
-
-
-@register.filter
-def moves(entry: AuditEntry) -> Iterator[tuple[str, str, str]]:
-    """What an audit entry says changed: name, before, after."""
-    before: Mapping[str, object] = entry.before
-    after: Mapping[str, object] = entry.after
-    for name in [*after, *(name for name in before if name not in after)]:
-        if name == "reported_status" and after.get(name) == after.get("status"):
-            continue  # said once is enough
-        old, new = _plain(before.get(name)), _plain(after.get(name))
-        yield spaced(name), "" if old == new else old, new
-
-
-def _plain(value: object) -> str:
-    return "" if value is None or value == "" else mask_token(str(value))
 
 
 @register.filter

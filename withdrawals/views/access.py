@@ -1,17 +1,24 @@
 """Who may see or do what, and how a view speaks of the person behind a request."""
 
+import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, cast
 
 import structlog
 from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.middleware import HtmxDetails
 
 from withdrawals.actions.audit import Origin
+from withdrawals.actions.people import note_access_denied
 from withdrawals.models import Source, User
+
+log = logging.getLogger(__name__)
 
 
 class DeskRequest(HttpRequest):
@@ -30,23 +37,49 @@ class SeeOther(HttpResponseRedirect):
 def needs[**P](
     codename: str,
 ) -> Callable[
-    [Callable[Concatenate[DeskRequest, P], HttpResponse]], Callable[Concatenate[HttpRequest, P], HttpResponse]
+    [Callable[Concatenate[DeskRequest, P], HttpResponseBase]], Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 ]:
-    """Let in whoever's role grants `codename`; everybody else gets the 403 page, which names the roles that can."""
+    """Let in whoever's role grants `codename`; everybody else gets the 403 page, which names the roles that can.
+
+    What is refused, here or in the view itself, is an entry of the audit log.
+    """
 
     def decorate(
-        view: Callable[Concatenate[DeskRequest, P], HttpResponse],
-    ) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+        view: Callable[Concatenate[DeskRequest, P], HttpResponseBase],
+    ) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
         @wraps(view)
-        def checked(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def checked(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             of_person = cast(DeskRequest, request)
-            if not of_person.user.may(codename):
-                raise PermissionDenied(codename)
-            return view(of_person, *args, **kwargs)
+            try:
+                require(of_person.user, codename)
+                return view(of_person, *args, **kwargs)
+            except PermissionDenied as denied:
+                _note_denied(of_person, str(denied))
+                raise
 
         return checked
 
     return decorate
+
+
+def require(person: User, codename: str) -> None:
+    """Raises PermissionDenied, whose text is what the 403 page names the roles by."""
+    if not person.may(codename):
+        raise PermissionDenied(codename)
+
+
+def _note_denied(request: DeskRequest, codename: str) -> None:
+    try:
+        note_access_denied(
+            permission=codename,
+            method=request.method or "",
+            path=request.path,
+            origin=screen_origin(request),
+            now=timezone.now(),
+        )
+    except DatabaseError:
+        # It stays refused, whatever becomes of the entry.
+        log.exception("an access that was denied could not be noted")
 
 
 def not_found(request: HttpRequest) -> HttpResponse:

@@ -1,19 +1,113 @@
-"""The audit log."""
+"""The audit log: looking through it, verifying it, taking it away."""
 
-from django.http import HttpResponse
-from django.views.decorators.http import require_safe
+from typing import Any
 
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpResponse, QueryDict, StreamingHttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from withdrawals.actions.anchors import configured_places
+from withdrawals.actions.audit_checks import start_check
+from withdrawals.actions.exports import note_export
 from withdrawals.filters import AuditFilter
-from withdrawals.models import AuditEntry
+from withdrawals.models import AuditAnchor, AuditCheck, AuditEntry, SavedList
+from withdrawals.models.audit_export import csv_lines, json_lines
 from withdrawals.templatetags.desk import ACTION_WORDS
-from withdrawals.views.access import DeskRequest, needs
+from withdrawals.views.access import DeskRequest, SeeOther, needs, require, screen_origin
 from withdrawals.views.lists import render_list
+from withdrawals.views.saved_views import cleaned_query, shown_views
+
+# Offered where a zone is typed; any other name of the tz database is taken too.
+COMMON_ZONES = (
+    "UTC", "Europe/London", "Europe/Lisbon", "Europe/Berlin", "Europe/Warsaw", "Europe/Kyiv", "Europe/Istanbul",
+    "Europe/Moscow", "Asia/Dubai", "Asia/Kolkata", "Asia/Shanghai", "Asia/Tokyo", "Australia/Sydney",
+    "Pacific/Auckland", "America/Sao_Paulo", "America/New_York", "America/Chicago", "America/Denver",
+    "America/Los_Angeles",
+)  # fmt: skip
+MORE_FILTERS = ("role", "source", "item", "trade", "cause", "time_from", "time_to", "zone")
+
+
+def entries_for_rows() -> QuerySet[AuditEntry]:
+    """Entries with everything that their rows show, in one query."""
+    return AuditEntry.objects.select_related("actor", "trade", "item").defer("trade__document", "item__document")
+
+
+def audit_filter(query: QueryDict, entries: QuerySet[AuditEntry]) -> AuditFilter:
+    """The filters of the log over these entries."""
+    return AuditFilter(query, queryset=entries, actions=sorted(ACTION_WORDS.items(), key=lambda pair: pair[1]))
 
 
 @require_safe
 @needs("see_audit")
 def audit_list(request: DeskRequest) -> HttpResponse:
-    """GET /audit/: newest first, by text, action, person, door and days."""
-    entries = AuditEntry.objects.select_related("actor", "trade", "item").defer("trade__document", "item__document")
-    filters = AuditFilter(request.GET, queryset=entries, actions=sorted(ACTION_WORDS.items()))
-    return render_list(request, "audit.html", filters, by="number")
+    """GET /audit/: newest first, by person, role, action, door, item, trade, cause, and days or times in a zone."""
+    filters = audit_filter(request.GET, entries_for_rows())
+    return render_list(
+        request,
+        "audit.html",
+        filters,
+        by="number",
+        zone=filters.chosen_zone if filters.form.is_valid() else None,
+        zones=COMMON_ZONES,
+        shows_more=any(request.GET.get(name) for name in MORE_FILTERS),
+        more_filters=MORE_FILTERS,
+        saved=shown_views(request, SavedList.AUDIT, lambda query: audit_filter(query, AuditEntry.objects.all())),
+        **_check_context(),
+    )
+
+
+def _check_context() -> dict[str, Any]:
+    return {
+        "check": AuditCheck.objects.select_related("asked_by").order_by("-pk").first(),
+        "anchor": AuditAnchor.objects.order_by("-sent_at", "-pk").first(),
+        "has_anchors": bool(configured_places()),
+    }
+
+
+@require_safe
+@needs("see_audit")
+def audit_check(request: DeskRequest) -> HttpResponse:
+    """GET /audit/check/: the panel that tells how the last check goes, for the page to look at again."""
+    return render(request, "audit.html#audit-check", _check_context())
+
+
+@require_POST
+@needs("see_audit")
+def audit_verify(request: DeskRequest) -> HttpResponse:
+    """POST /audit/verify/: "Verify log". A short log is done before the answer; a long one goes on in a worker."""
+    start_check(actor=request.user, origin=screen_origin(request), now=timezone.now())
+    if request.htmx:
+        return render(request, "audit.html#audit-check", _check_context())
+    return SeeOther(reverse("audit_list"))
+
+
+@require_POST
+@needs("export_rows")
+def audit_export(request: DeskRequest) -> HttpResponse | StreamingHttpResponse:
+    """POST /audit/export/: `form=jsonl` the whole log, which proves itself; `form=csv` the rows of the filter.
+
+    403 without the right to see the log, 400 where the filter cannot be read.
+    """
+    now = timezone.now()
+    require(request.user, "see_audit")
+    form = "csv" if request.POST.get("form") == "csv" else "jsonl"
+    filters = audit_filter(QueryDict(request.POST.get("query", "")), AuditEntry.objects.all())
+    if form == "csv" and not filters.form.is_valid():
+        messages.error(request, "This filter cannot be read, so nothing was exported.")
+        return SeeOther(reverse("audit_list"))
+    chosen = cleaned_query(QueryDict(request.POST.get("query", ""))) if form == "csv" else ""
+    head = note_export(of="audit_list", form=form, filters=chosen, origin=screen_origin(request), now=now)
+    if form == "csv":
+        # The byte order mark: without it a spreadsheet takes UTF-8 for something else.
+        lines = csv_lines(filters.qs.filter(number__lte=head.number), mark="\ufeff")
+    else:
+        lines = json_lines(head, now=now)
+    kind = "text/csv; charset=utf-8" if form == "csv" else "application/jsonl"
+    name = f"audit-{now:%Y%m%d-%H%M%S}-to-{head.number}.{form}"
+    return StreamingHttpResponse(
+        lines, content_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'}
+    )

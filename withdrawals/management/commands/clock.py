@@ -11,6 +11,7 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from withdrawals.actions.alarms import watch_callbacks
+from withdrawals.actions.audit_checks import keep_log
 from withdrawals.actions.clock import Bell
 from withdrawals.actions.sending import drain_cancellations
 from withdrawals.actions.trades import reconcile_trades
@@ -18,6 +19,8 @@ from withdrawals.actions.trades import reconcile_trades
 SENDER_SECONDS = 2
 # An alarm must ring within a minute.
 WATCH_SECONDS = 20
+# An anchor of the audit log is due every minute or 100 entries.
+LOG_SECONDS = 5
 HOUR = 3_600
 
 
@@ -32,6 +35,7 @@ class Command(BaseCommand):
         scheduler.add_job(ring, "interval", [Bell(drain_cancellations)], seconds=SENDER_SECONDS)
         scheduler.add_job(ring, "interval", [Bell(reconcile_trades)], seconds=settings.RECONCILE_SECONDS)
         scheduler.add_job(ring, "interval", [Bell(watch_callbacks)], seconds=WATCH_SECONDS)
+        scheduler.add_job(ring, "interval", [Bell(keep_log)], seconds=LOG_SECONDS)
         scheduler.add_job(forget_finished_wake_ups, "interval", seconds=HOUR)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: scheduler.shutdown(wait=False))

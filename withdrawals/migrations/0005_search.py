@@ -20,7 +20,7 @@ def forget_names(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("withdrawals", "0003_permissions"),
+        ("withdrawals", "0004_audit_anchors"),
     ]
 
     operations = [
