@@ -2,7 +2,8 @@
 
 from withdrawals.models.alarm import Alarm, AlarmKind
 from withdrawals.models.audit import AuditEntry, AuditHead, Source
-from withdrawals.models.cancellation import Attempt, AttemptOutcome, Cancellation, CancellationState
+from withdrawals.models.batch import Batch, BatchItem, BatchState, Tally
+from withdrawals.models.cancellation import Attempt, AttemptOutcome, Cancellation, CancellationState, Lane
 from withdrawals.models.delivery import Delivery, RejectedCall, Verdict
 from withdrawals.models.item import Item, Refusal, Rule
 from withdrawals.models.read import Evidence, Read, Route
@@ -16,6 +17,7 @@ from withdrawals.models.refund import (
     refund_terms,
 )
 from withdrawals.models.send_permit import SendBudget, SendPermit
+from withdrawals.models.settlement import SettledAs, Settlement
 from withdrawals.models.sighting import Sighting
 from withdrawals.models.status import Status
 from withdrawals.models.trade import Game, Trade
@@ -29,6 +31,9 @@ __all__ = [
     "AttemptOutcome",
     "AuditEntry",
     "AuditHead",
+    "Batch",
+    "BatchItem",
+    "BatchState",
     "Cancellation",
     "CancellationState",
     "Delivery",
@@ -36,6 +41,7 @@ __all__ = [
     "Evidence",
     "Game",
     "Item",
+    "Lane",
     "Read",
     "ReadState",
     "Refund",
@@ -49,9 +55,12 @@ __all__ = [
     "Rule",
     "SendBudget",
     "SendPermit",
+    "SettledAs",
+    "Settlement",
     "Sighting",
     "Source",
     "Status",
+    "Tally",
     "Trade",
     "User",
     "Verdict",
