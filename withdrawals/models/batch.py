@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from withdrawals.models.cancellation import Cancellation, CancellationState, Lane
+from withdrawals.models.cancellation import NOT_LEFT_STATES, Cancellation, CancellationState, Lane
 from withdrawals.models.item import Item
 
 
@@ -62,6 +62,14 @@ class BatchQuerySet(models.QuerySet["Batch"]):
     def live(self) -> Self:
         """Those of which something may still leave."""
         return self.filter(state__in=LIVE_STATES)
+
+    def with_nothing_to_send(self) -> Self:
+        """Running ones of which everything has left for good: what is unknown may stay so for long."""
+        states = (*NOT_LEFT_STATES, CancellationState.SENDING)
+        to_send = Cancellation.objects.filter(batch=models.OuterRef("pk")).filter(
+            Q(state__in=states) | Q(state=CancellationState.UNCERTAIN, may_resend=True)
+        )
+        return self.filter(~models.Exists(to_send), state=BatchState.RUNNING)
 
     def newest_first(self) -> Self:
         """As the list shows them."""

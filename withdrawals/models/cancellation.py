@@ -6,6 +6,7 @@ from typing import Any, Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 
 from withdrawals.models.answers import answer_sentence
 from withdrawals.models.item import Item
@@ -37,6 +38,12 @@ CLOSED_STATES = tuple(state for state in CancellationState if state not in OPEN_
 NOT_LEFT_STATES = (CancellationState.SCHEDULED, CancellationState.REQUESTED)
 # These have left, and their end is AssetPay's to tell.
 ASKED_STATES = (CancellationState.ACCEPTED, CancellationState.UNCERTAIN)
+
+
+# A look at AssetPay counts as evidence that a request of unknown outcome was not done, if made this long after it.
+UNKNOWN_SEEN_AFTER = timedelta(minutes=2)
+# What AssetPay accepted and still shows open after this may be settled by a person.
+ACCEPTED_OPEN_LONG = timedelta(minutes=30)
 
 
 class Lane(models.TextChoices):
@@ -195,6 +202,32 @@ class Cancellation(models.Model):
     def can_be_undone(self) -> bool:
         """Whether it certainly has not been done and waits to be sent, for the first time or again."""
         return self.state in NOT_LEFT_STATES
+
+    def settle_refusal(self, now: datetime) -> str:
+        """Why a person may not settle this at `now`, in a sentence; empty where it may be."""
+        if self.state == CancellationState.UNCERTAIN:
+            if self.may_resend and not self.needs_person:
+                return "The desk asks AssetPay once more by itself first."
+            return ""
+        if self.state != CancellationState.ACCEPTED:
+            return f"There is nothing to settle: {self.get_state_display().lower()}."
+        open_long = (self.accepted_at or self.changed_at) + ACCEPTED_OPEN_LONG
+        if now < open_long:
+            return f"AssetPay accepted it; give it until {open_long:%H:%M:%S} UTC to end."
+        return ""
+
+    def settle_evidence(self) -> str:
+        """What AssetPay showed after the last request, so that one person may settle it as not done; else empty.
+
+        A request may still be on its way when its answer is given up, so only what was seen some time later counts;
+        what was accepted takes its time, and only a long silence speaks against it.
+        """
+        accepted = self.state == CancellationState.ACCEPTED
+        last = self.attempts.aggregate(last=models.Max(Coalesce("answered_at", "started_at")))["last"]
+        if self.seen_open_at is None or last is None:
+            return ""
+        counts_from = last + (ACCEPTED_OPEN_LONG if accepted else UNKNOWN_SEEN_AFTER)
+        return f"AssetPay showed it open: {self.seen_open_by}" if self.seen_open_at >= counts_from else ""
 
     @property
     def sentence(self) -> str:
