@@ -15,12 +15,9 @@ FORGOTTEN_AFTER = timedelta(minutes=10)
 def mark_presence(*, actor: User, item_id: int | None, trade_id: int | None, now: datetime) -> None:
     """Note that `actor` has the item (or else the whole trade) open. Raises Item.DoesNotExist or Trade.DoesNotExist."""
     with transaction.atomic():
-        if item_id is not None:
-            item = Item.objects.only("trade_id").get(pk=item_id)
-            place = {"trade_id": item.trade_id, "item_id": item.pk}
-        else:
-            place = {"trade_id": Trade.objects.only("pk").get(pk=trade_id).pk, "item_id": None}
-        _, is_new = Presence.objects.update_or_create(person=actor, **place, defaults={"seen_at": now})
+        item = None if item_id is None else Item.objects.select_related("trade").get(pk=item_id)
+        trade = Trade.objects.get(pk=trade_id or 0) if item is None else item.trade
+        _, is_new = Presence.objects.update_or_create(person=actor, trade=trade, item=item, defaults={"seen_at": now})
         if is_new:
             # Only one's own, so that two people never wait for each other's rows.
             Presence.objects.filter(person=actor, seen_at__lt=now - FORGOTTEN_AFTER).delete()

@@ -6,6 +6,7 @@ from withdrawals.models.batch import Batch, BatchItem, BatchState, Tally
 from withdrawals.models.cancellation import Attempt, AttemptOutcome, Cancellation, CancellationState, Lane
 from withdrawals.models.delivery import Delivery, RejectedCall, Verdict
 from withdrawals.models.item import Item, Refusal, Rule
+from withdrawals.models.presence import Presence
 from withdrawals.models.read import Evidence, Read, Route
 from withdrawals.models.read_state import ReadState
 from withdrawals.models.refund import (
@@ -42,6 +43,7 @@ __all__ = [
     "Game",
     "Item",
     "Lane",
+    "Presence",
     "Read",
     "ReadState",
     "Refund",

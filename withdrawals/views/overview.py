@@ -6,7 +6,8 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from withdrawals.models import AuditEntry, Cancellation, CancellationState, Delivery, Refund, RefundState
+from withdrawals.actions.budget import budget_view
+from withdrawals.models import AuditEntry, Batch, Cancellation, CancellationState, Delivery, Refund, RefundState
 from withdrawals.views.access import DeskRequest, needs
 from withdrawals.views.worklist import TAB_BY_NAME, count_up_to
 
@@ -33,6 +34,8 @@ def overview(request: DeskRequest) -> HttpResponse:
         "in_review": refunds[RefundState.IN_REVIEW],
         "troubled": Delivery.objects.needing_a_person().count(),
         "last_callback_at": Delivery.objects.aggregate(last=Max("last_received_at"))["last"],
+        "budget": budget_view(now),
+        "live_batches": Batch.objects.live().count(),
         "latest": AuditEntry.objects.select_related("item", "trade").order_by("-number")[:LATEST],
     }
     return render(request, "overview.html", context)
