@@ -22,7 +22,7 @@ from withdrawals.actions.batches import (
 )
 from withdrawals.actions.sending import claim_next, drain, record_answer
 from withdrawals.assetpay.cancels import CancelAnswer, ItemOutcome, TradeCancelAnswer
-from withdrawals.assetpay.errors import Refused, ToldToWait
+from withdrawals.assetpay.errors import OutcomeUnknown, Refused, ToldToWait
 from withdrawals.models import Attempt, AuditEntry, Batch, Cancellation, Item, SendPermit, Source, User
 
 pytestmark = pytest.mark.django_db
@@ -332,3 +332,17 @@ def test_a_whole_trade_with_an_item_in_the_way_is_refused_by_name(agent: User) -
         whole(items, agent)
 
     assert Cancellation.objects.count() == 1
+
+
+def test_what_a_stopped_batch_does_not_know_is_not_asked_again_but_shown_to_a_person(agent: User) -> None:
+    batch = start(draft(trades(1), agent))
+    claim = claim_next(now=NOON)
+    assert claim is not None
+    lost = OutcomeUnknown(reason="ReadTimeout", http_status=None, request_id="r", lost_answer=True)
+    record_answer(claim, lost, now=NOON)
+
+    turn(stop_batch, batch)
+    drain(clock=clock_at(NOON + timedelta(minutes=5)))
+
+    assert (Attempt.objects.count(), batch.tally().unknown) == (1, 1)
+    assert Cancellation.objects.outcome_unknown().count() == 1

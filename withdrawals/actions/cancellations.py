@@ -213,7 +213,8 @@ def follow_items(items: Iterable[Item], *, now: datetime) -> list[Fact]:
     """
     ended = {item.pk: item for item in items if item.has_ended}
     facts = []
-    for cancellation in Cancellation.objects.open().filter(item__in=ended):
+    # In the order of the keys, as the answer to a whole trade is recorded: else the two could wait for each other.
+    for cancellation in Cancellation.objects.open().filter(item__in=ended).order_by("pk"):
         item = ended[cancellation.item_id]
         end = CancellationState.CONFIRMED if item.ended_undelivered else CancellationState.OVERTAKEN
         row = Cancellation.objects.filter(pk=cancellation.pk, state__in=OPEN_STATES)

@@ -76,7 +76,8 @@ def _rest_of_its_trade(first: Cancellation, now: datetime) -> list[Cancellation]
     """
     if first.batch_id is None or first.state != CancellationState.REQUESTED:
         return []
-    if not Trade.objects.filter(pk=first.item.trade_id).select_for_update(no_key=True, skip_locked=True).exists():
+    trade = Trade.objects.filter(pk=first.item.trade_id).values_list("pk")
+    if not list(trade.select_for_update(no_key=True, skip_locked=True)):
         return []
     unended = Item.objects.filter(trade=first.item.trade_id).exclude(status__in=FINAL)
     due = Cancellation.objects.due(now).filter(

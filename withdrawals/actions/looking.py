@@ -52,10 +52,14 @@ def release_armed(*, now: datetime) -> int:
     for some in batched(trade_ids, gateway.trades_per_read()):
         seen, failure = _look(some, now=now)
         for trade_id in some:
-            if trade_id in seen:
-                released += _release_trade(trade_id, per_trade[trade_id], shown=seen[trade_id], now=now)
-            else:
+            if trade_id not in seen:
                 _look_again_later(per_trade[trade_id], failure, now=now)
+                continue
+            try:
+                released += _release_trade(trade_id, per_trade[trade_id], shown=seen[trade_id], now=now)
+            except Exception:
+                log.exception("the armed items of trade %s could not be released", trade_id)
+                _look_again_later(per_trade[trade_id], "This could not be released", now=now)
     if released:
         drain_cancellations.enqueue()
     return released
@@ -92,6 +96,10 @@ def _look(trade_ids: Sequence[int], *, now: datetime) -> tuple[dict[int, set[str
     except (AssetPayError, gateway.CannotAsk) as error:
         log.warning("looking before acting failed: %s", error)
         return {}, f"AssetPay could not be asked ({error})"
+    except Exception:
+        # Whatever it is, those after these must get their look.
+        log.exception("looking before acting failed in an unforeseen way")
+        return {}, "AssetPay could not be asked"
     seen = {}
     for fetched in found:
         try:

@@ -144,7 +144,7 @@ def record_answer(claim: Claim, answer: Answer, *, now: datetime) -> bool:
     with transaction.atomic():
         SendPermit.objects.filter(attempt=claim.attempt).update(counts_until=now + WINDOW)
         facts, moved = [], True
-        for part in claim.all:
+        for part in sorted(claim.all, key=lambda part: part.cancellation.pk):
             said = (
                 answer.of_item(part.cancellation.item.assetpay_id) if isinstance(answer, TradeCancelAnswer) else answer
             )

@@ -44,6 +44,10 @@ def wind_up_batches(*, now: datetime) -> None:
     A request that was on its way when its batch was stopped may be told to wait: then it must not leave again.
     """
     origin = Origin(Source.WORKER, name=WORKER)
+    # Not asked once more either: what is unknown of them is for a person now.
+    Cancellation.objects.filter(batch__state=BatchState.STOPPED, state=CancellationState.UNCERTAIN).filter(
+        may_resend=True
+    ).update(may_resend=False, waits_for="No answer came, and the batch was stopped: it is not asked once more.")
     for batch in Batch.objects.filter(state=BatchState.STOPPED, cancellations__state__in=NOT_LEFT_STATES).distinct():
         with transaction.atomic():
             record(take_back_rest(batch, now=now), origin=origin, now=now)
