@@ -1,6 +1,6 @@
 # The doors of this project. Each starts from a fresh clone and finds or installs what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help run serve test check format soak
+.PHONY: help run serve test check format soak bench
 
 help: ## show these lines
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -26,3 +26,7 @@ format: ## write the code and the templates the way `make check` wants them
 soak: ## the long random runs; N=500 sets how many, SEED=7 other ones
 	@scripts/setup.sh dev
 	@SOAK_RUNS="$(N)" SOAK_SEED="$(SEED)" .venv/bin/pytest -m soak
+
+bench: ## what a minute of sending is worth: waits, fill and 429s against the sandbox; N=500 items
+	@scripts/setup.sh dev
+	@.venv/bin/python benchmarks/sending.py

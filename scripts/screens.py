@@ -39,12 +39,15 @@ from django.core.servers.basehttp import ThreadedWSGIServer  # noqa: E402 # as a
 from django.test.testcases import QuietWSGIRequestHandler  # noqa: E402 # as above
 from playwright.sync_api import Page, sync_playwright  # noqa: E402 # as above
 
-from tests.browser.scenery import make_scenery  # noqa: E402 # as above
+from tests.browser.scenery import OPENERS, make_scenery  # noqa: E402 # as above
 from tests.conftest import CHROMIUM_ARGUMENTS  # noqa: E402 # as above
 from tests.factories import PASSWORD  # noqa: E402 # as above
 
 KEPT_IN = ROOT / "docs" / "screens"
-KEPT = {"login", "overview", "items", "dialog-cancel", "trade", "refunds", "dialog-refund", "audit"}
+KEPT = {
+    "login", "overview", "items", "dialog-cancel", "dialog-arm", "trade", "refunds", "dialog-refund", "audit",
+    "batch-preview", "batch", "sending", "cancellations-stuck",
+}  # fmt: skip
 LOOKS = {
     "light": (1440, 900, "light"),
     "dark": (1440, 900, "dark"),
@@ -73,9 +76,8 @@ def log_in(page: Page, address: str, email: str) -> None:
 def show(page: Page, address: str, name: str, path: str) -> None:
     """Go to a screen; a dialog is opened from its list."""
     page.goto(address + path)
-    if name.startswith("dialog"):
-        button = "Confirm refund" if "refund" in name else "Cancel item"
-        page.locator("button:enabled", has_text=button).first.click()
+    if name in OPENERS:
+        page.locator("button:enabled", has_text=OPENERS[name]).first.click()
         page.locator("dialog[open]").wait_for()
 
 

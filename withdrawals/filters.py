@@ -11,6 +11,8 @@ from django.db.models import Q, QuerySet
 from withdrawals.assetpay.callbacks import Kind
 from withdrawals.models import (
     AuditEntry,
+    Batch,
+    BatchState,
     Cancellation,
     CancellationState,
     Delivery,
@@ -54,6 +56,11 @@ def trades_for(text: str) -> QuerySet[Trade]:
     items, _ = Item.objects.search(text)
     own = Trade.objects.with_ids(pasted.ids).values("pk").union(Trade.objects.with_ends(pasted.ends).values("pk"))
     return Trade.objects.filter(pk__in=own.union(items.order_by().values("trade")))
+
+
+def stuck_or_unknown() -> QuerySet[Cancellation]:
+    """Cancellations that nothing moves any more by itself: given up by the workers, or of unknown outcome."""
+    return Cancellation.objects.stuck() | Cancellation.objects.outcome_unknown()
 
 
 class SearchedSet(django_filters.FilterSet):  # type: ignore[misc] # django-filter ships no types
@@ -107,16 +114,42 @@ class ItemLinkedSet(SearchedSet):
 class CancellationFilter(ItemLinkedSet):
     """`/cancellations/`."""
 
-    state = django_filters.ChoiceFilter(choices=CancellationState.choices, label="State", empty_label="Any state")
+    state = django_filters.ChoiceFilter(
+        choices=[(NEEDS_A_PERSON, "Needs a person"), *CancellationState.choices],
+        label="State",
+        empty_label="Any state",
+        method="in_state",
+    )
 
     class Meta:
         model = Cancellation
         fields: list[str] = []
 
+    def in_state(self, queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """One state, or all that the workers gave up or nobody knows the outcome of."""
+        if value == NEEDS_A_PERSON:
+            return queryset.filter(pk__in=stuck_or_unknown().values("pk"))
+        return queryset.filter(state=value)
+
     def with_text(self, queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
         """By the item's name or by who asked."""
         by_name = Q(item__in=Item.objects.search(text)[0])
         return queryset.filter(by_name | Q(requested_by__email__icontains=text))
+
+
+class BatchFilter(SearchedSet):
+    """`/batches/`."""
+
+    state = django_filters.ChoiceFilter(choices=BatchState.choices, label="State", empty_label="Any state")
+
+    class Meta:
+        model = Batch
+        fields: list[str] = []
+
+    def with_text(self, queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
+        """By who asked, why, or what was chosen."""
+        found = Q(requested_by__email__icontains=text) | Q(reason__icontains=text) | Q(selection__icontains=text)
+        return queryset.filter(found)
 
 
 class RefundFilter(ItemLinkedSet):

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 
-from withdrawals.models import SavedList
+from withdrawals.models import SavedList, SettledAs
 from withdrawals.models.note import LONGEST_NOTE
 
 REASONS = (
@@ -18,18 +18,20 @@ OTHER = "Other"
 GREATEST_NUMBER = 2**31 - 1
 # A whole message of a customer with some ids in it.
 LONGEST_SEARCH = 2_000
+GREATEST_KEY = 2**63 - 1
 
 
-class CancelForm(forms.Form):
-    """Why an item is cancelled. The list is short; any other words of up to 200 characters do as well."""
+class ReasonForm(forms.Form):
+    """Why something is cancelled. The list is short; any other words of up to 200 characters do as well."""
 
     reason = forms.CharField(
-        max_length=200, widget=forms.Select(choices=[(reason, reason) for reason in (*REASONS, OTHER)])
+        max_length=200,
+        # Nothing is chosen beforehand: a reason that nobody gave would stand in the audit log.
+        widget=forms.Select(choices=[("", "Choose…"), *((reason, reason) for reason in (*REASONS, OTHER))]),
     )
     note = forms.CharField(
         max_length=2_000, required=False, widget=forms.Textarea(attrs={"rows": 2}), help_text="Staff only."
     )
-    number = forms.IntegerField(min_value=1, max_value=GREATEST_NUMBER, required=False, widget=forms.HiddenInput)
 
     def clean(self) -> dict[str, Any] | None:
         """ "Other" says nothing by itself, so it needs a note."""
@@ -37,6 +39,42 @@ class CancelForm(forms.Form):
         if self.cleaned_data.get("reason") == OTHER and not self.cleaned_data.get("note"):
             self.add_error("note", "“Other” needs a note: what is the reason?")
         return cleaned
+
+
+class CancelForm(ReasonForm):
+    """The same for one item; `number` is the request that the form was made for."""
+
+    number = forms.IntegerField(min_value=1, max_value=GREATEST_NUMBER, required=False, widget=forms.HiddenInput)
+
+
+class SettleForm(forms.Form):
+    """What a person says became of a cancellation, and how they know. "Done" is AssetPay's word alone."""
+
+    outcome = forms.ChoiceField(
+        choices=[(SettledAs.NOT_DONE, "Not done: AssetPay has not cancelled it")], widget=forms.HiddenInput
+    )
+    note = forms.CharField(
+        max_length=2_000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        label="How do you know?",
+        help_text="For example whom you asked at AssetPay, and what they said. Staff only.",
+    )
+
+
+class ChoiceForm(forms.Form):
+    """The ticked rows, by our own numbers and in the order shown."""
+
+    item = forms.TypedMultipleChoiceField(coerce=int)
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data)
+        # Which of them exist is for the action to find; here they only have to be numbers, each once.
+        numbers = [text for text in data.getlist("item") if text.isascii() and text.isdigit() and len(text) < 19]
+        self.fields["item"].choices = [(text, text) for text in numbers]  # type: ignore[attr-defined] # a choice field
+
+    def clean_item(self) -> list[int]:
+        """In their order."""
+        return list(dict.fromkeys(self.cleaned_data["item"]))
 
 
 class ConfirmRefundForm(forms.Form):
@@ -50,11 +88,27 @@ class ConfirmRefundForm(forms.Form):
     seen = forms.CharField(max_length=64, widget=forms.HiddenInput)
 
 
+class PresenceForm(forms.Form):
+    """Where somebody is: at one item, or at one trade."""
+
+    item = forms.IntegerField(min_value=1, max_value=GREATEST_KEY, required=False)
+    trade = forms.IntegerField(min_value=1, max_value=GREATEST_KEY, required=False)
+    gone = forms.BooleanField(required=False)
+
+    def clean(self) -> dict[str, Any] | None:
+        """Exactly one of the two."""
+        cleaned = super().clean()
+        if (self.cleaned_data.get("item") is None) == (self.cleaned_data.get("trade") is None):
+            raise forms.ValidationError("Either an item or a trade.")
+        return cleaned
+
+
 class SearchForm(forms.Form):
     """What every list takes: a text to search for, and the place in the list."""
 
     q = forms.CharField(max_length=LONGEST_SEARCH, required=False)
     cursor = forms.CharField(max_length=60, required=False)
+    batch = forms.IntegerField(min_value=1, max_value=GREATEST_KEY, required=False)
 
 
 class FindForm(forms.Form):

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from withdrawals.assetpay.cancels import CancelAnswer
+from withdrawals.assetpay.cancels import CancelAnswer, TradeCancelAnswer
 from withdrawals.assetpay.client import AssetPayClient
 from withdrawals.assetpay.errors import Refused
 from withdrawals.assetpay.signature import BadSignature, Malformed, parse_header, self_test, verify
@@ -25,7 +25,9 @@ __all__ = [
     "NotAuthentic",
     "ReadBack",
     "Seal",
+    "TradeCancelAnswer",
     "cancel_item",
+    "cancel_trade",
     "check_signature",
     "fetch_back",
     "fetch_trade",
@@ -89,12 +91,9 @@ def cancel_item(item: Item, *, request_id: UUID, now: datetime) -> CancelAnswer:
     A customer's withdrawal takes that customer's token, the merchant's own takes the api-key (AssetPay's `source`).
     Raises CannotAsk, or what `withdrawals.assetpay.errors` lists.
     """
-    if {".", ".."} & {item.trade.assetpay_id, item.assetpay_id}:
-        raise CannotAsk("This id cannot stand in an address, so AssetPay cannot be asked for it.")
+    _refuse_path_steps(item.trade.assetpay_id, item.assetpay_id)
     with _client() as client:
-        if item.trade.source == SOURCE_SELF:
-            if not settings.ASSETPAY_API_KEY:
-                raise CannotAsk("The merchant's own trades need ASSETPAY_API_KEY, which is not set.")
+        if _is_merchants(item.trade):
             return client.cancel_item_as_merchant(
                 trade_id=item.trade.assetpay_id, item_id=item.assetpay_id, request_id=str(request_id)
             )
@@ -104,6 +103,33 @@ def cancel_item(item: Item, *, request_id: UUID, now: datetime) -> CancelAnswer:
             token=_client_token(item.trade, now),
             request_id=str(request_id),
         )
+
+
+def cancel_trade(trade: Trade, *, request_id: UUID, now: datetime) -> TradeCancelAnswer:
+    """Ask AssetPay to cancel everything of `trade` that has not ended, once; the answer speaks for each item.
+
+    By the same routes, and raising the same, as `cancel_item`.
+    """
+    _refuse_path_steps(trade.assetpay_id)
+    with _client() as client:
+        if _is_merchants(trade):
+            return client.cancel_trade_as_merchant(trade_id=trade.assetpay_id, request_id=str(request_id))
+        return client.cancel_trade_as_client(
+            trade_id=trade.assetpay_id, token=_client_token(trade, now), request_id=str(request_id)
+        )
+
+
+def _refuse_path_steps(*ids: str) -> None:
+    if {".", ".."} & set(ids):
+        raise CannotAsk("This id cannot stand in an address, so AssetPay cannot be asked for it.")
+
+
+def _is_merchants(trade: Trade) -> bool:
+    if trade.source != SOURCE_SELF:
+        return False
+    if not settings.ASSETPAY_API_KEY:
+        raise CannotAsk("The merchant's own trades need ASSETPAY_API_KEY, which is not set.")
+    return True
 
 
 def fetch_trades(refs: Sequence[str]) -> tuple[Fetched, ...]:

@@ -1,5 +1,7 @@
 // A dialog that HTMX brought is shown as a modal one; when it goes, the focus returns to where the person was.
 
+import { focusWithin } from './focus.js';
+
 const slot = document.getElementById('dialog-slot');
 let opener = null;
 
@@ -20,9 +22,8 @@ function giveFocusBack() {
   if (slot.querySelector('dialog')) return;
   const row = document.getElementById(opener?.closest?.('tr')?.id ?? '');
   const target = (opener?.id && document.getElementById(opener.id)) || (opener?.isConnected ? opener : null);
-  const usable = target && !target.disabled ? target : null;
-  const near = row?.querySelector('button:not(:disabled)') ?? row?.querySelector('a[href]');
-  (usable || near || document.getElementById('main'))?.focus();
+  if (target && !target.disabled) target.focus();
+  else focusWithin(row);
 }
 
 document.addEventListener('htmx:afterSwap', (event) => {
@@ -42,3 +43,10 @@ document.addEventListener('click', (event) => {
 });
 const rendered = slot.querySelector('dialog[open]');
 if (rendered) open(rendered);
+// A form of the whole page is sent once; when the page is taken from the browser's memory, it can be used again.
+document.addEventListener('submit', ({ target }) => {
+  if (target.matches('form[data-once]')) setTimeout(() => target.querySelectorAll('button:not([type=button])').forEach((button) => { button.disabled = true; }));
+});
+window.addEventListener('pageshow', ({ persisted }) => {
+  if (persisted) document.querySelectorAll('form[data-once] button:disabled').forEach((button) => { button.disabled = false; });
+});

@@ -7,6 +7,8 @@ function settle(toast) {
   if (toast.dataset.settled) return;
   toast.dataset.settled = 'yes';
   if (toast.dataset.tone === 'error') return;
+  // The newest good news is enough: two of them would cover half a phone.
+  toasts.querySelectorAll('.toast[data-settled]:not([data-tone="error"])').forEach((older) => { if (older !== toast) older.remove(); });
   const leave = () => { if (!toast.matches(':hover, :focus-within')) toast.remove(); else setTimeout(leave, STAY_MS); };
   setTimeout(leave, STAY_MS);
 }

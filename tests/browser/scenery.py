@@ -12,12 +12,14 @@ from tests.desk import ask, deliver, item_of, news, person
 from tests.factories import PASSWORD, RejectedCallFactory
 from tests.wire import item_document, stamp
 from withdrawals.actions.audit import Origin
-from withdrawals.actions.cancellations import undo_cancellation
+from withdrawals.actions.batches import draft_batch, start_batch
+from withdrawals.actions.cancellations import arm_cancellation, undo_cancellation
+from withdrawals.actions.presence import mark_presence
 from withdrawals.actions.refunds import confirm_refund
 from withdrawals.actions.sending import claim_next, record_answer
 from withdrawals.assetpay.errors import OutcomeUnknown, Refused
 from withdrawals.gateway import CancelAnswer
-from withdrawals.models import Item, Refund, Role, Source, User
+from withdrawals.models import Cancellation, Item, Refund, Role, Source, User
 
 CAST = (
     ("AK-47 | Redline (Field-Tested)", "24.90"),
@@ -33,6 +35,16 @@ CAST = (
 )
 
 
+# Which button opens each dialog.
+OPENERS = {
+    "dialog-cancel": "Cancel item",
+    "dialog-arm": "Cancel when allowed",
+    "dialog-whole": "Cancel whole trade",
+    "dialog-settle": "Settle",
+    "dialog-refund": "Confirm refund",
+}
+
+
 @dataclass(frozen=True)
 class Scenery:
     """Who is there, and where to look."""
@@ -41,6 +53,9 @@ class Scenery:
     supervisor: str
     trade: int
     delivery: int
+    draft: int
+    batch: int
+    unknown: int
 
     def screens(self) -> dict[str, str]:
         """The path of each screen worth a look, by name."""
@@ -55,6 +70,16 @@ class Scenery:
             "items-open": "/items/?tab=open",
             "items-empty": "/items/?q=nothing-like-it",
             "dialog-cancel": "/items/",
+            "dialog-arm": "/items/?tab=soon",
+            "dialog-whole": f"/trades/{self.trade}/",
+            "dialog-settle": "/cancellations/?state=person",
+            "batches": "/batches/",
+            "batch-preview": f"/batches/{self.draft}/",
+            "batch": f"/batches/{self.batch}/",
+            "batch-leftovers": f"/items/?batch={self.batch}",
+            "sending": "/sending/",
+            "cancellations-stuck": "/cancellations/?state=person",
+            "settle": f"/cancellations/{self.unknown}/settle/",
             "trades": "/trades/",
             "trade": f"/trades/{self.trade}/",
             "document": f"/trades/{self.trade}/document/",
@@ -104,7 +129,16 @@ def make_scenery() -> Scenery:
         ),
         now=now - timedelta(minutes=58),
     )
-    return Scenery(agent.email, supervisor.email, item_of(_id("many"), f"{_id('many')}0").trade_id, odd.pk)
+    draft, batch = _batches(agent, supervisor, now)
+    return Scenery(
+        agent.email,
+        supervisor.email,
+        item_of(_id("whole"), f"{_id('whole')}0").trade_id,
+        odd.pk,
+        draft,
+        batch,
+        Cancellation.objects.get(item=_item("02")).pk,
+    )
 
 
 def _person(email: str, role: Role) -> User:
@@ -182,6 +216,44 @@ def _asked_in_every_way(agent: User, now: datetime) -> None:
     undo_cancellation(cancellation_id=taken.pk, actor=agent, origin=origin, now=moment + timedelta(seconds=3))
     with override_settings(UNDO_SECONDS=120):
         ask(_item("04"), actor=agent, now=now)
+
+
+def _batches(agent: User, supervisor: User, now: datetime) -> tuple[int, int]:
+    """One that somebody looks at and one that runs, armed items, a trade that can be cancelled whole, a colleague."""
+    _call(now - timedelta(hours=1), "whole", list(CAST[4:7]), "pending")
+    for number in range(4):
+        _call(now - timedelta(minutes=3 + number), f"e{number}", [CAST[number]], "pending")
+    for number in range(12):
+        _call(now - timedelta(hours=2), f"b{number:02}", [CAST[number % 10]], "pending")
+    origin = Origin(Source.SCREEN, actor=agent)
+    arm_cancellation(
+        item_id=_item("e0").pk, reason="Delivery takes too long", note="", actor=agent, origin=origin, now=now
+    )
+    young, delivered, taken = _item("e1"), _item("ffd"), _item("04")
+    chosen = [*(_item(f"b{number:02}") for number in range(6, 12)), young, delivered, taken]
+    draft = draft_batch(
+        item_ids=[item.pk for item in chosen],
+        selection="9 rows ticked by hand",
+        actor=supervisor,
+        origin=origin,
+        now=now,
+    )
+    many = [*(_item(f"b{number:02}").pk for number in range(6)), _item("e2").pk, delivered.pk]
+    batch = draft_batch(
+        item_ids=many, selection="“Can be cancelled”, named like “redline”", actor=supervisor, origin=origin, now=now
+    )
+    theirs = Origin(Source.SCREEN, actor=supervisor)
+    with override_settings(UNDO_SECONDS=0):
+        start_batch(batch_id=batch.pk, reason="Customer asked", note="", actor=supervisor, origin=theirs, now=now)
+    refused = Refused("TRADE_NOT_CANCELLABLE", 28, "Trade cannot be cancelled", "req-7f21", 409)
+    for answer in (None, refused):
+        claim = claim_next(now=now)
+        assert claim is not None
+        item = claim.cancellation.item
+        said = CancelAnswer(item.trade.assetpay_id, item.assetpay_id, None, str(claim.attempt.request_id))
+        record_answer(claim, answer or said, now=now + timedelta(seconds=1))
+    mark_presence(actor=agent, item_id=_item("05").pk, trade_id=None, now=now + timedelta(minutes=10))
+    return draft.pk, batch.pk
 
 
 def _confirmed(supervisor: User, now: datetime) -> None:

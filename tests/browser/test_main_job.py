@@ -83,6 +83,7 @@ def test_an_agent_does_the_main_job_and_an_auditor_finds_every_step(
         page.keyboard.press("Enter")
         dialog = page.get_by_role("dialog")
         expect(dialog).to_be_visible()
+        dialog.locator("[name=reason]").select_option("Customer asked")
         dialog.locator("[name=note]").fill("chat 4711")
         submit = dialog.locator("[type=submit], button:not([type])").last
         submit.focus()

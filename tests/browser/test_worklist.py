@@ -21,6 +21,7 @@ def test_an_item_is_cancelled_in_place_and_the_focus_comes_back(
     row.get_by_role("button", name="Cancel item").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
+    dialog.locator("[name=reason]").select_option("Customer asked")
     dialog.locator("[name=note]").fill("asked in chat")
     dialog.locator("button[type=submit]").last.click()
 
@@ -76,6 +77,7 @@ def test_a_row_that_a_colleague_was_quicker_with_says_so_in_place(
     expect(page.get_by_role("dialog")).to_be_visible()
 
     CancellationFactory(item=item, requested_by__email="mira@desk.example", state=CancellationState.ACCEPTED)
+    page.get_by_label("Reason").select_option("Customer asked")
     page.get_by_role("dialog").locator("button[type=submit]").click()
 
     row = page.locator(f"#item-{item.pk}")
@@ -157,6 +159,7 @@ def test_everything_works_without_scripts(
     page.goto(f"{live_server.url}/items/")
 
     page.get_by_role("button", name="Cancel item").click()
+    page.get_by_label("Reason").select_option("Customer asked")
     page.locator("dialog[open] button[type=submit]").click()
 
     expect(page).to_have_url(f"{live_server.url}/items/")

@@ -7,10 +7,10 @@ from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.conf import LazySettings
 from django.test import Client
 
-from tests.factories import PASSWORD, CancellationFactory, DeliveryFactory, ItemFactory, RefundFactory, UserFactory
+from tests.factories import PASSWORD, CancellationFactory, DeliveryFactory, ItemFactory, RefundFactory, UserFactory, ago
 from tests.views.conftest import LogIn
 from tests.views.reading import text
-from withdrawals.models import Cancellation, Refund, RefundState, Role
+from withdrawals.models import Batch, Cancellation, Refund, RefundState, Role
 
 pytestmark = pytest.mark.django_db
 
@@ -34,11 +34,31 @@ READING = {
     "/alarms/": set(Role),
     "/audit/": {Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
     "/items/{item}/cancel/": {Role.AGENT, Role.SUPERVISOR},
+    "/items/{item}/arm/": {Role.AGENT, Role.SUPERVISOR},
+    "/trades/{trade}/cancel/": {Role.AGENT, Role.SUPERVISOR},
+    "/cancellations/{cancellation}/settle/": {Role.SUPERVISOR},
+    "/batches/": set(Role),
+    "/batches/{batch}/": set(Role),
+    "/sending/": set(Role),
+    "/live/items/": set(Role),
+    "/live/sending/": set(Role),
+    "/live/batches/{batch}/": set(Role),
     "/refunds/{refund}/confirm/": {Role.AGENT, Role.SUPERVISOR},
 }
 ACTING = {
     "/items/{item}/cancel/": {Role.AGENT, Role.SUPERVISOR},
+    "/items/{item}/arm/": {Role.AGENT, Role.SUPERVISOR},
     "/cancellations/{cancellation}/undo/": {Role.AGENT, Role.SUPERVISOR},
+    "/cancellations/{cancellation}/retry/": {Role.AGENT, Role.SUPERVISOR},
+    "/cancellations/{cancellation}/settle/": {Role.SUPERVISOR},
+    "/settlements/1/approve/": {Role.SUPERVISOR},
+    "/batches/": {Role.AGENT, Role.SUPERVISOR},
+    "/batches/{batch}/start/": {Role.AGENT, Role.SUPERVISOR},
+    "/batches/{batch}/pause/": {Role.AGENT, Role.SUPERVISOR},
+    "/batches/{batch}/resume/": {Role.AGENT, Role.SUPERVISOR},
+    "/batches/{batch}/stop/": {Role.AGENT, Role.SUPERVISOR},
+    "/batches/{batch}/undo/": {Role.AGENT, Role.SUPERVISOR},
+    "/trades/{trade}/cancel/": {Role.AGENT, Role.SUPERVISOR},
     "/trades/{trade}/check/": {Role.AGENT, Role.SUPERVISOR},
     "/trades/{trade}/note/": {Role.AGENT, Role.SUPERVISOR},
     "/refunds/{refund}/confirm/": {Role.AGENT, Role.SUPERVISOR},
@@ -57,6 +77,7 @@ def addresses() -> dict[str, int]:
         "cancellation": CancellationFactory().pk,
         "refund": RefundFactory().pk,
         "delivery": DeliveryFactory().pk,
+        "batch": Batch.objects.create(requested_by=UserFactory(), created_at=ago(minutes=1), selection="by hand").pk,
     }
 
 

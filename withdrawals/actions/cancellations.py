@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import Max, Q
 
 from withdrawals.actions.audit import Fact, Origin, Value, record
 from withdrawals.actions.sending import drain_cancellations
-from withdrawals.models import Cancellation, CancellationState, Item, User
-from withdrawals.models.cancellation import OPEN_STATES
+from withdrawals.actions.taking_back import take_back
+from withdrawals.models import Cancellation, CancellationState, Evidence, Item, Lane, SendBudget, Trade, User
+from withdrawals.models.cancellation import ASKED_STATES, OPEN_STATES
 
 
 class CancelRefused(Exception):
@@ -19,6 +20,10 @@ class CancelRefused(Exception):
 
 class UndoRefused(Exception):
     """It is too late to take the request back; the sentence says what happened instead."""
+
+
+class RetryRefused(Exception):
+    """The request does not wait for a person, or no longer does."""
 
 
 def request_cancellation(
@@ -37,63 +42,164 @@ def request_cancellation(
     asks for nothing new. Raises CancelRefused, or Item.DoesNotExist.
     """
     with transaction.atomic():
-        # The row lock keeps two clicks in line on PostgreSQL; SQLite's transactions are in line anyway. The unique
-        # constraint holds without it.
-        item = Item.objects.select_for_update(of=("self",), no_key=True).select_related("trade").get(pk=item_id)
-        _refuse_second(item)
+        item = _take_item(item_id)
         refusal = item.cancel_refusal(now)
         if refusal is not None:
             raise CancelRefused(refusal.sentence)
-        last = item.cancellations.aggregate(last=Max("number"))["last"] or 0
-        if number is not None and number != last + 1:
-            raise CancelRefused("This request was already made. The row below shows what became of it.")
-        send_from = now + timedelta(seconds=settings.UNDO_SECONDS)
-        try:
-            with transaction.atomic():
-                cancellation = Cancellation.objects.create(
-                    item=item,
-                    number=last + 1,
-                    state=CancellationState.REQUESTED,
-                    reason=reason,
-                    note=note,
-                    requested_by=actor,
-                    requested_at=now,
-                    changed_at=now,
-                    send_from=send_from,
-                )
-        except IntegrityError as error:
-            _refuse_second(item)
-            raise CancelRefused("Somebody else asked for this a moment ago.") from error
-        drain_cancellations.using(run_after=send_from).enqueue()
-        after: dict[str, Value] = {
-            "cancellation": str(CancellationState.REQUESTED),
-            "number": cancellation.number,
-            "note": note,
-        }
-        fact = Fact("cancellation.requested", item=item, after=after, reason=reason)
-        record([fact], origin=origin, now=now)
+        cancellation = Cancellation(
+            item=item,
+            state=CancellationState.REQUESTED,
+            reason=reason,
+            note=note,
+            requested_by=actor,
+            send_from=now + timedelta(seconds=settings.UNDO_SECONDS),
+        )
+        _insert(cancellation, number, now)
+        drain_cancellations.using(run_after=cancellation.send_from).enqueue()
+        record([_asked(cancellation)], origin=origin, now=now)
     return cancellation
+
+
+def arm_cancellation(
+    *,
+    item_id: int,
+    reason: str,
+    note: str,
+    actor: User,
+    origin: Origin,
+    now: datetime,
+    number: int | None = None,
+) -> Cancellation:
+    """Ask for one item to be cancelled as soon as its window opens; before it fires the state is read again.
+
+    Only the item's age may stand in the way. `number` as in `request_cancellation`. Raises CancelRefused, or
+    Item.DoesNotExist.
+    """
+    with transaction.atomic():
+        item = _take_item(item_id)
+        refusal = item.arm_refusal(now)
+        if refusal is not None:
+            raise CancelRefused(refusal.sentence)
+        fires_at = item.fires_at(SendBudget.objects.get(pk=1).margin(now))
+        cancellation = Cancellation(
+            item=item,
+            state=CancellationState.SCHEDULED,
+            lane=Lane.BATCH,
+            armed_status=item.status,
+            reason=reason,
+            note=note,
+            requested_by=actor,
+            send_from=fires_at,
+            waits_for=armed_for(item, fires_at),
+        )
+        _insert(cancellation, number, now)
+        record([_asked(cancellation)], origin=origin, now=now)
+    return cancellation
+
+
+def armed_for(item: Item, fires_at: datetime) -> str:
+    """What an armed cancellation waits for, in words."""
+    auto_cancel_at = item.trade.auto_cancel_at
+    if auto_cancel_at is not None and auto_cancel_at < fires_at:
+        return (
+            f"Asks AssetPay at {fires_at:%H:%M:%S} UTC, if AssetPay's own auto-cancel of "
+            f"{auto_cancel_at:%H:%M:%S} UTC has not ended the item by then."
+        )
+    return f"Asks AssetPay at {fires_at:%H:%M:%S} UTC, as soon as the item is old enough."
+
+
+def already_asked(first: Cancellation) -> str:
+    """Who was first and when, for the one who comes second; `first` has its person loaded."""
+    if first.state == CancellationState.SCHEDULED:
+        return (
+            f"Already armed by {first.requested_by} at {first.requested_at:%H:%M:%S} UTC: "
+            f"it asks AssetPay at {first.send_from:%H:%M:%S} UTC."
+        )
+    return (
+        f"Already asked for by {first.requested_by} at {first.requested_at:%H:%M:%S} UTC: "
+        f"{first.get_state_display().lower()}."
+    )
+
+
+def _take_item(item_id: int) -> Item:
+    # The row lock keeps two clicks in line on PostgreSQL; SQLite's transactions are in line anyway. The unique
+    # constraint holds without it.
+    item = Item.objects.select_for_update(of=("self",), no_key=True).select_related("trade").get(pk=item_id)
+    _refuse_second(item)
+    return item
 
 
 def _refuse_second(item: Item) -> None:
     first = item.cancellations.open().select_related("requested_by").first()
     if first is not None:
-        raise CancelRefused(
-            f"Already asked for by {first.requested_by} at {first.requested_at:%H:%M:%S} UTC: "
-            f"{first.get_state_display().lower()}."
-        )
+        raise CancelRefused(already_asked(first))
+
+
+def _insert(cancellation: Cancellation, number: int | None, now: datetime) -> None:
+    item = cancellation.item
+    last = item.cancellations.aggregate(last=Max("number"))["last"] or 0
+    if number is not None and number != last + 1:
+        raise CancelRefused("This request was already made. The row below shows what became of it.")
+    cancellation.number, cancellation.requested_at, cancellation.changed_at = last + 1, now, now
+    try:
+        with transaction.atomic():
+            cancellation.save(force_insert=True)
+    except IntegrityError as error:
+        _refuse_second(item)
+        raise CancelRefused("Somebody else asked for this a moment ago.") from error
+
+
+def _asked(cancellation: Cancellation) -> Fact:
+    after: dict[str, Value] = {
+        "cancellation": str(cancellation.state),
+        "number": cancellation.number,
+        "note": cancellation.note,
+    }
+    if cancellation.state == CancellationState.SCHEDULED:
+        after["send_from"] = cancellation.send_from.isoformat()
+    verb = "cancellation.armed" if cancellation.state == CancellationState.SCHEDULED else "cancellation.requested"
+    return Fact(verb, item=cancellation.item, after=after, reason=cancellation.reason)
 
 
 def undo_cancellation(*, cancellation_id: int, actor: User, origin: Origin, now: datetime) -> Cancellation:
-    """Take a request back before it leaves. Raises UndoRefused, or Cancellation.DoesNotExist."""
+    """Take a request back before it leaves, armed or asked for. Raises UndoRefused, or Cancellation.DoesNotExist."""
     with transaction.atomic():
         cancellation = Cancellation.objects.select_related("item__trade").get(pk=cancellation_id)
-        row = Cancellation.objects.filter(pk=cancellation_id, state=CancellationState.REQUESTED)
-        if not row.move(to=CancellationState.WITHDRAWN, now=now):
+        fact = take_back(cancellation, because=f"Taken back by {actor}.", now=now)
+        if fact is None:
+            cancellation.refresh_from_db()
             raise UndoRefused(f"Too late to undo: {cancellation.get_state_display().lower()}.")
-        before = {"cancellation": str(CancellationState.REQUESTED)}
-        after = {"cancellation": str(CancellationState.WITHDRAWN)}
-        fact = Fact("cancellation.withdrawn", item=cancellation.item, before=before, after=after, reason="Undo")
+        record([fact], origin=origin, now=now)
+    cancellation.refresh_from_db()
+    return cancellation
+
+
+def retry_cancellation(*, cancellation_id: int, actor: User, origin: Origin, now: datetime) -> Cancellation:
+    """Hand a request that the workers gave up back to them, its tries counted anew.
+
+    Whatever was certain stays so: an unknown outcome gets no second resend by this. Raises RetryRefused, or
+    Cancellation.DoesNotExist.
+    """
+    with transaction.atomic():
+        cancellation = Cancellation.objects.select_related("item__trade").get(pk=cancellation_id)
+        moved = (
+            Cancellation.objects.stuck()
+            .filter(pk=cancellation_id, state=cancellation.state)
+            .move(
+                to=CancellationState(cancellation.state),
+                now=now,
+                needs_person="",
+                not_sent_count=0,
+                busy_count=0,
+                lost_worker_count=0,
+                send_from=max(cancellation.send_from, now),
+            )
+        )
+        if not moved:
+            raise RetryRefused(f"It does not wait for anybody: {cancellation.get_state_display().lower()}.")
+        drain_cancellations.enqueue()
+        before = {"needs_person": cancellation.needs_person}
+        fact = Fact("cancellation.retried", item=cancellation.item, before=before, after={"needs_person": ""})
         record([fact], origin=origin, now=now)
     cancellation.refresh_from_db()
     return cancellation
@@ -109,12 +215,53 @@ def follow_items(items: Iterable[Item], *, now: datetime) -> list[Fact]:
     facts: list[Fact] = []
     if not ended:
         return facts
-    for cancellation in Cancellation.objects.open().filter(item__in=ended):
+    # In the order of the keys, as the answer to a whole trade is recorded: else the two could wait for each other.
+    for cancellation in Cancellation.objects.open().filter(item__in=ended).order_by("pk"):
         item = ended[cancellation.item_id]
         end = CancellationState.CONFIRMED if item.ended_undelivered else CancellationState.OVERTAKEN
         row = Cancellation.objects.filter(pk=cancellation.pk, state__in=OPEN_STATES)
-        if row.move(to=end, now=now, lease_until=None, may_resend=False, waits_for=""):
+        because = "The item ended before AssetPay was asked." if cancellation.claim == 0 else ""
+        if row.move(
+            to=end,
+            now=now,
+            lease_until=None,
+            may_resend=False,
+            waits_for="",
+            needs_person="",
+            read_from=None,
+            ended_because=because,
+        ):
             before = {"cancellation": str(cancellation.state)}
             after = {"cancellation": str(end), "item_status": item.status}
-            facts.append(Fact(f"cancellation.{end}", item=item, before=before, after=after))
+            facts.append(Fact(f"cancellation.{end}", item=item, before=before, after=after, reason=because))
     return facts
+
+
+def follow_times(trade: Trade, items: Iterable[Item], *, now: datetime) -> list[Fact]:
+    """Move the moment at which armed items fire, after AssetPay told another age or another auto-cancel.
+
+    In the caller's transaction; returns the facts for the caller to record.
+    """
+    known = {item.pk: item for item in items}
+    margin = SendBudget.objects.get(pk=1).margin(now)
+    facts = []
+    # One that AssetPay called too soon waits for a margin of its own.
+    for cancellation in Cancellation.objects.armed().filter(item__in=known, too_soon_count=0):
+        item = known[cancellation.item_id]
+        item.trade = trade
+        fires_at = item.fires_at(margin)
+        row = Cancellation.objects.armed().filter(pk=cancellation.pk).exclude(send_from=fires_at)
+        waits_for = armed_for(item, fires_at)
+        if row.move(to=CancellationState.SCHEDULED, now=now, send_from=fires_at, waits_for=waits_for):
+            before = {"send_from": cancellation.send_from.isoformat()}
+            after = {"send_from": fires_at.isoformat()}
+            facts.append(Fact("cancellation.rescheduled", item=item, before=before, after=after))
+    return facts
+
+
+def note_seen_open(items: Iterable[Item], *, at: datetime, evidence: Evidence) -> None:
+    """Keep that AssetPay certainly still showed these items open at `at`: what a settlement may stand on."""
+    asked = Cancellation.objects.filter(item__in=[item.pk for item in items], state__in=ASKED_STATES)
+    older = asked.filter(Q(seen_open_at=None) | Q(seen_open_at__lt=at))
+    kind = "delivery" if evidence.delivery is not None else "read"
+    older.update(seen_open_at=at, seen_open_by=f"{kind} of {at:%Y-%m-%d %H:%M:%S} UTC, sha256 {evidence.sha256}")

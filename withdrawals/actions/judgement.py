@@ -19,6 +19,19 @@ TOO_SOON_PAUSES = (timedelta(seconds=30), timedelta(seconds=60), timedelta(secon
 NOT_SENT_PAUSES = (timedelta(seconds=5), timedelta(seconds=15), timedelta(seconds=60), timedelta(seconds=300))
 # After a lost answer: long enough for a callback to settle it first.
 RESEND_PAUSE = timedelta(seconds=30)
+# Nothing is known: AssetPay is looked at after each of these pauses, then again and again after the last.
+READ_PAUSES = (
+    timedelta(seconds=30),
+    timedelta(minutes=1),
+    timedelta(minutes=2),
+    timedelta(minutes=5),
+    timedelta(minutes=10),
+    timedelta(minutes=30),
+)
+# After so many tries that came to nothing, and so many workers that died with it, a person decides. A wait that
+# AssetPay asks of the whole merchant is no item's fault and is not counted.
+MOST_FRUITLESS = 8
+MOST_LOST_WORKERS = 5
 
 Change = str | int | bool | datetime | None
 
@@ -61,6 +74,8 @@ def judge_answer(cancellation: Cancellation, answer: CancelAnswer | Exception, *
         case ToldToWait():
             until = now + timedelta(seconds=answer.seconds)
             again = _again(cancellation, until, f"AssetPay told us to wait until {until:%H:%M:%S} UTC.")
+            is_busy = answer.key in BUSY_KEYS
+            counted = _counted(cancellation, "busy_count", f"AssetPay said {answer.key}") if is_busy else {}
             return Judgement(
                 again.state,
                 AttemptOutcome.WAIT,
@@ -71,14 +86,15 @@ def judge_answer(cancellation: Cancellation, answer: CancelAnswer | Exception, *
                 http_status=answer.http_status,
                 request_id=answer.request_id,
                 # A busy item or customer is no reason to keep everybody else waiting.
-                pause_until=None if answer.key in BUSY_KEYS else until,
-                changes=again.changes,
+                pause_until=None if is_busy else until,
+                changes=again.changes | counted,
             )
         case NotSent():
             return _judge_not_sent(cancellation, answer, now)
         case CannotAsk():
             state = CancellationState.UNCERTAIN if cancellation.was_uncertain else CancellationState.REFUSED
-            return Judgement(state, AttemptOutcome.NOT_SENT, reason=str(answer), message=str(answer))
+            reads = _reads_from(now) if cancellation.was_uncertain else {}
+            return Judgement(state, AttemptOutcome.NOT_SENT, reason=str(answer), message=str(answer), changes=reads)
         case OutcomeUnknown():
             return _judge_unknown(
                 cancellation, answer.reason, now, answer.lost_answer, answer.http_status, answer.request_id
@@ -89,7 +105,28 @@ def judge_answer(cancellation: Cancellation, answer: CancelAnswer | Exception, *
 
 def judge_lost_worker(cancellation: Cancellation, *, now: datetime) -> Judgement:
     """What it means that a worker died with the cancellation in its hands: the request may have left or not."""
-    return _judge_unknown(cancellation, "The worker stopped before AssetPay's answer was known.", now, lost_answer=True)
+    judgement = _judge_unknown(
+        cancellation, "The worker stopped before AssetPay's answer was known.", now, lost_answer=True
+    )
+    count = min(cancellation.lost_worker_count + 1, 1_000)
+    judgement.changes["lost_worker_count"] = count
+    if count >= MOST_LOST_WORKERS:
+        judgement.changes["needs_person"] = f"{count} workers stopped while they asked AssetPay for this item."
+    return judgement
+
+
+def _counted(cancellation: Cancellation, name: str, what: str) -> dict[str, Change]:
+    """Another try that came to nothing; after too many of them a person is needed."""
+    counts = {"busy_count": cancellation.busy_count, "not_sent_count": cancellation.not_sent_count}
+    counts[name] = min(counts[name] + 1, 1_000)
+    changes: dict[str, Change] = {name: counts[name]}
+    if sum(counts.values()) >= MOST_FRUITLESS:
+        changes["needs_person"] = f"{sum(counts.values())} tries came to nothing; the last: {what}."
+    return changes
+
+
+def _reads_from(now: datetime) -> dict[str, Change]:
+    return {"read_from": now + READ_PAUSES[0], "read_count": 0}
 
 
 @dataclass(frozen=True)
@@ -118,11 +155,13 @@ def _judge_refusal(cancellation: Cancellation, answer: Refused, now: datetime) -
             "was_resent": False,
             "waits_for": f"AssetPay says it is too soon; asked again at {at:%H:%M:%S} UTC.",
         }
-        return _refusal(answer, CancellationState.REQUESTED, changes)
+        # What was armed is armed again, so that its state is read once more before it fires.
+        rearmed = CancellationState.SCHEDULED if cancellation.armed_status else CancellationState.REQUESTED
+        return _refusal(answer, rearmed, changes)
     if cancellation.was_uncertain and answer.key != TOO_SOON:
         # "Not cancellable" may mean that the attempt whose answer was lost is being carried out.
         waits_for = "AssetPay refuses now, but an earlier request may already be cancelling it."
-        return _refusal(answer, CancellationState.UNCERTAIN, {"waits_for": waits_for})
+        return _refusal(answer, CancellationState.UNCERTAIN, _reads_from(now) | {"waits_for": waits_for})
     return _refusal(answer, CancellationState.REFUSED, {})
 
 
@@ -144,13 +183,13 @@ def _judge_not_sent(cancellation: Cancellation, answer: NotSent, now: datetime) 
     pause = NOT_SENT_PAUSES[min(cancellation.not_sent_count, len(NOT_SENT_PAUSES) - 1)]
     at = now + pause
     again = _again(cancellation, at, f"AssetPay could not be reached; tried again at {at:%H:%M:%S} UTC.")
-    count = min(cancellation.not_sent_count + 1, 1_000)
+    counted = _counted(cancellation, "not_sent_count", f"AssetPay could not be reached ({answer.reason})")
     return Judgement(
         again.state,
         AttemptOutcome.NOT_SENT,
         reason=again.waits_for,
         message=answer.reason,
-        changes=again.changes | {"not_sent_count": count},
+        changes=again.changes | counted,
     )
 
 
@@ -169,12 +208,8 @@ def _judge_unknown(
         if resend
         else "No clear answer came. AssetPay's callback or a check will tell; do not promise anything yet."
     )
-    changes: dict[str, Change] = {
-        "may_resend": resend,
-        "was_uncertain": True,
-        "send_from": at,
-        "waits_for": waits_for,
-    }
+    changes: dict[str, Change] = _reads_from(now)
+    changes |= {"may_resend": resend, "was_uncertain": True, "send_from": at, "waits_for": waits_for}
     return Judgement(
         CancellationState.UNCERTAIN,
         AttemptOutcome.UNKNOWN,

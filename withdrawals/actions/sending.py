@@ -1,10 +1,9 @@
 """Sending cancellations to AssetPay: claim, call, record. Two short transactions, and no network inside either."""
 
 import logging
-import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import ceil
 
 from django.db import OperationalError, transaction
 from django.db.models import Q
@@ -12,36 +11,34 @@ from django.tasks import task
 from django.utils import timezone
 
 from withdrawals import gateway
-from withdrawals.actions.audit import WORKER, Fact, Origin, Value, record
-from withdrawals.actions.judgement import Change, Judgement, judge_answer, judge_lost_worker
-from withdrawals.actions.sightings import note_error_key
+from withdrawals.actions.audit import Fact, Value, record
+from withdrawals.actions.claiming import Claim, claim_next
+from withdrawals.actions.judgement import (
+    TOO_SOON,
+    TOO_SOON_PAUSES,
+    Change,
+    Judgement,
+    judge_answer,
+    judge_lost_worker,
+)
+from withdrawals.actions.sightings import note_error_key, note_sightings
+from withdrawals.actions.taking_back import wind_up_batches
+from withdrawals.assetpay.cancels import CANCELLED, TradeCancelAnswer, same_id
 from withdrawals.assetpay.errors import AssetPayError, OutcomeUnknown
 from withdrawals.gateway import CancelAnswer
-from withdrawals.models import Attempt, Cancellation, CancellationState, SendBudget, SendPermit, Source
-from withdrawals.models.cancellation import sending_lease
-from withdrawals.models.send_permit import WINDOW
+from withdrawals.models import Attempt, Cancellation, CancellationState, Lane, SendBudget, SendPermit
+from withdrawals.models.item import cancel_window
+from withdrawals.models.send_permit import GREATEST_MARGIN, MARGIN_KEPT, WINDOW
 
 log = logging.getLogger(__name__)
 
 RECORD_TRIES = 4
+# A worker is lent to the sender for so long at a stretch: reading back and watching need it too.
+DRAIN_FOR = timedelta(seconds=10)
+# What comes free later is found by the clock.
+WAKE_UP_WITHIN = timedelta(seconds=10)
 
-
-@dataclass(frozen=True)
-class Claim:
-    """One cancellation in one worker's hands, and the sending that is about to leave under this claim."""
-
-    cancellation: Cancellation
-    attempt: Attempt
-
-    @property
-    def origin(self) -> Origin:
-        """How the audit log names this sending."""
-        return Origin(
-            Source.WORKER,
-            name=WORKER,
-            cause=f"attempt:{self.attempt.pk}",
-            request_id=str(self.attempt.request_id),
-        )
+Answer = CancelAnswer | TradeCancelAnswer | Exception
 
 
 @task
@@ -51,12 +48,45 @@ def drain_cancellations() -> int:
 
 
 def drain(*, clock: Callable[[], datetime]) -> int:
-    """As `drain_cancellations`, on the caller's clock."""
-    settle_abandoned(now=clock())
+    """As `drain_cancellations`, on the caller's clock.
+
+    It lets go of its worker after a while, since others wait for it, and orders a wake-up for what it leaves behind.
+    """
+    started_at = clock()
+    settle_abandoned(now=started_at)
     sent = 0
     while send_next(clock=clock):
         sent += 1
+        if clock() - started_at > DRAIN_FOR:
+            break
+    now = clock()
+    wind_up_batches(now=now)
+    order_wake_up(now=now)
     return sent
+
+
+def order_wake_up(*, now: datetime) -> bool:
+    """Order one wake-up for the moment at which a permit comes free for what waits; whether one was ordered.
+
+    The clock rings every two seconds anyway; this is for a batch to fill its share. The moment is kept in the send
+    budget, so that many who leave work behind order one wake-up.
+    """
+    with transaction.atomic():
+        budget = SendBudget.objects.select_for_update().get(pk=1)
+        moments = []
+        for lane in Lane:
+            first = Cancellation.objects.due(now + WAKE_UP_WITHIN).filter(lane=lane).first()
+            if first is not None:
+                moments.append(max(first.send_from, budget.free_at(now, lane), now))
+        at = min(moments, default=None)
+        if at is None or at > now + WAKE_UP_WITHIN:
+            return False
+        if budget.wake_up_at is not None and now <= budget.wake_up_at <= at:
+            return False
+        budget.wake_up_at = at
+        budget.save(update_fields=["wake_up_at"])
+        drain_cancellations.using(run_after=at).enqueue()
+    return True
 
 
 def send_next(*, clock: Callable[[], datetime]) -> bool:
@@ -69,7 +99,7 @@ def send_next(*, clock: Callable[[], datetime]) -> bool:
     return True
 
 
-def _record_surely(claim: Claim, answer: CancelAnswer | Exception, *, clock: Callable[[], datetime]) -> None:
+def _record_surely(claim: Claim, answer: Answer, *, clock: Callable[[], datetime]) -> None:
     """Record the answer, again where the database was busy: a lost record would make a known answer unknown.
 
     The claim's fencing token makes a second record harmless.
@@ -85,48 +115,12 @@ def _record_surely(claim: Claim, answer: CancelAnswer | Exception, *, clock: Cal
             return
 
 
-def claim_next(*, now: datetime) -> Claim | None:
-    """Take the oldest due cancellation together with a send permit, and commit the intent before anything leaves."""
-    with transaction.atomic():
-        budget = SendBudget.objects.select_for_update().get(pk=1)
-        if budget.free_at(now) > now:
-            return None
-        due = Cancellation.objects.due(now).select_related("item__trade", "requested_by")
-        cancellation = due.select_for_update(of=("self",), no_key=True, skip_locked=True).first()
-        if cancellation is None:
-            return None
-        number = cancellation.claim + 1
-        attempt = Attempt.objects.create(
-            cancellation=cancellation, number=number, request_id=uuid.uuid4(), started_at=now
-        )
-        SendPermit.objects.create(attempt=attempt, reserved_at=now, counts_until=SendPermit.latest_end(now))
-        resends = cancellation.state == CancellationState.UNCERTAIN
-        row = Cancellation.objects.filter(pk=cancellation.pk, state=cancellation.state)
-        moved = row.move(
-            to=CancellationState.SENDING,
-            held_under=cancellation.claim,
-            now=now,
-            claim=number,
-            lease_until=now + sending_lease(),
-            may_resend=False,
-            was_resent=resends,
-            waits_for="",
-        )
-        if not moved:
-            transaction.set_rollback(True)
-            return None
-        claim = Claim(cancellation, attempt)
-        before = {"cancellation": str(cancellation.state)}
-        after: dict[str, Value] = {"cancellation": str(CancellationState.SENDING), "attempt": number}
-        fact = Fact("cancellation.sending", item=cancellation.item, before=before, after=after)
-        record([fact], origin=claim.origin, now=now)
-    cancellation.refresh_from_db(fields=["state", "claim", "was_resent", "may_resend"])
-    return claim
-
-
-def _ask(claim: Claim, *, now: datetime) -> CancelAnswer | Exception:
+def _ask(claim: Claim, *, now: datetime) -> Answer:
+    item, request_id = claim.cancellation.item, claim.attempt.request_id
     try:
-        return gateway.cancel_item(claim.cancellation.item, request_id=claim.attempt.request_id, now=now)
+        if claim.others:
+            return gateway.cancel_trade(item.trade, request_id=request_id, now=now)
+        return gateway.cancel_item(item, request_id=request_id, now=now)
     except (AssetPayError, gateway.CannotAsk) as error:
         return error
     except Exception as error:
@@ -140,24 +134,62 @@ def _ask(claim: Claim, *, now: datetime) -> CancelAnswer | Exception:
         )
 
 
-def record_answer(claim: Claim, answer: CancelAnswer | Exception, *, now: datetime) -> bool:
+def record_answer(claim: Claim, answer: Answer, *, now: datetime) -> bool:
     """Write what the call came to; False where the claim was lost meanwhile: then only the attempt learns of it.
 
-    A callback may have ended the cancellation before the answer came; the answer then changes nothing.
+    A callback may have ended the cancellation before the answer came; the answer then changes nothing. The answer to
+    a call for a whole trade is read item by item.
     """
     with transaction.atomic():
-        judgement = judge_answer(claim.cancellation, answer, now=now)
         SendPermit.objects.filter(attempt=claim.attempt).update(counts_until=now + WINDOW)
-        if judgement.pause_until is not None:
-            # Only ever later: a short wait does not shorten a long one.
-            shorter = Q(paused_until=None) | Q(paused_until__lt=judgement.pause_until)
-            SendBudget.objects.filter(shorter, pk=1).update(
-                paused_until=judgement.pause_until, paused_because=judgement.key or "RATE_LIMITED"
+        facts, moved = [], True
+        for part in sorted(claim.all, key=lambda part: part.cancellation.pk):
+            said = (
+                answer.of_item(part.cancellation.item.assetpay_id) if isinstance(answer, TradeCancelAnswer) else answer
             )
-        moved = _conclude(claim.cancellation, claim.attempt, judgement, origin=claim.origin, now=now)
+            judgement = judge_answer(part.cancellation, said, now=now)
+            _pause(judgement)
+            if judgement.key == TOO_SOON:
+                _learn_margin(part, now=now)
+            has_moved, fact = _conclude(part.cancellation, part.attempt, judgement, now=now)
+            facts.append(fact)
+            moved = moved and has_moved
+        if isinstance(answer, TradeCancelAnswer):
+            _note_strangers(claim, answer, now=now)
         if isinstance(answer, Exception):
             note_error_key(answer, now=now)
+        record(facts, origin=claim.origin, now=now)
     return moved
+
+
+def _pause(judgement: Judgement) -> None:
+    if judgement.pause_until is not None:
+        # Only ever later: a short wait does not shorten a long one.
+        shorter = Q(paused_until=None) | Q(paused_until__lt=judgement.pause_until)
+        SendBudget.objects.filter(shorter, pk=1).update(
+            paused_until=judgement.pause_until, paused_because=judgement.key or "RATE_LIMITED"
+        )
+
+
+def _learn_margin(part: Claim, *, now: datetime) -> None:
+    """Keep for all items how much later than reckoned AssetPay's window opened; what is absurd teaches nothing."""
+    opens_at = part.cancellation.item.opened_at + cancel_window()
+    needed = part.attempt.started_at - opens_at + TOO_SOON_PAUSES[0]
+    if timedelta() < needed <= GREATEST_MARGIN:
+        seconds = ceil(needed.total_seconds())
+        outdated = Q(margin_learned_at=None) | Q(margin_learned_at__lt=now - MARGIN_KEPT)
+        SendBudget.objects.filter(outdated | Q(margin_seconds__lt=seconds), pk=1).update(
+            margin_seconds=seconds, margin_learned_at=now
+        )
+
+
+def _note_strangers(claim: Claim, answer: TradeCancelAnswer, *, now: datetime) -> None:
+    """AssetPay named an item that we did not ask for: our mirror lacked it. Counted, so that somebody looks."""
+    asked = [part.cancellation.item.assetpay_id for part in claim.all]
+    strangers = [item for item in answer.items if not any(same_id(item.item_id, one) for one in asked)]
+    if any(item.status == CANCELLED for item in strangers):
+        log.error("trade cancel %s took in an item that the desk did not know", claim.attempt.request_id)
+        note_sightings(["trade_cancel.item_not_asked_for"], now=now)
 
 
 def settle_abandoned(*, now: datetime) -> int:
@@ -173,21 +205,21 @@ def settle_abandoned(*, now: datetime) -> int:
         with transaction.atomic():
             if _move(cancellation, attempt, judgement, now=now):
                 _note_attempt(attempt, judgement, now=now)
-                _note_fact(cancellation, judgement, origin=Claim(cancellation, attempt).origin, now=now)
+                fact = _fact(cancellation, judgement)
+                record([fact], origin=Claim(cancellation, attempt).origin, now=now)
                 settled += 1
     return settled
 
 
 def _conclude(
-    cancellation: Cancellation, attempt: Attempt, judgement: Judgement, *, origin: Origin, now: datetime
-) -> bool:
+    cancellation: Cancellation, attempt: Attempt, judgement: Judgement, *, now: datetime
+) -> tuple[bool, Fact]:
     moved = _move(cancellation, attempt, judgement, now=now)
     if not moved and judgement.state == CancellationState.ACCEPTED:
         # The answer was taken for lost and now came after all: it is known, and nothing need be sent again.
         moved = _move(cancellation, attempt, judgement, now=now, out_of=CancellationState.UNCERTAIN)
     _note_attempt(attempt, judgement, now=now)
-    _note_fact(cancellation, judgement, origin=origin, now=now, came_late=not moved)
-    return moved
+    return moved, _fact(cancellation, judgement, came_late=not moved)
 
 
 def _move(
@@ -225,19 +257,17 @@ def _note_attempt(attempt: Attempt, judgement: Judgement, *, now: datetime) -> N
     )
 
 
-def _note_fact(
-    cancellation: Cancellation, judgement: Judgement, *, origin: Origin, now: datetime, came_late: bool = False
-) -> None:
+def _fact(cancellation: Cancellation, judgement: Judgement, *, came_late: bool = False) -> Fact:
     after: dict[str, Value] = {
         "answer": str(judgement.outcome),
         "key": judgement.key,
         "message": judgement.message[:500],
     }
     if came_late:
-        fact = Fact("cancellation.answered_late", item=cancellation.item, after=after, reason=judgement.reason)
-    else:
-        before = {"cancellation": str(CancellationState.SENDING)}
-        after["cancellation"] = str(judgement.state)
-        verb = f"cancellation.{judgement.state}"
-        fact = Fact(verb, item=cancellation.item, before=before, after=after, reason=judgement.reason)
-    record([fact], origin=origin, now=now)
+        return Fact("cancellation.answered_late", item=cancellation.item, after=after, reason=judgement.reason)
+    before = {"cancellation": str(CancellationState.SENDING)}
+    after["cancellation"] = str(judgement.state)
+    if needs_person := judgement.changes.get("needs_person"):
+        after["needs_person"] = str(needs_person)
+    verb = f"cancellation.{judgement.state}"
+    return Fact(verb, item=cancellation.item, before=before, after=after, reason=judgement.reason)

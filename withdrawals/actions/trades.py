@@ -22,6 +22,7 @@ from withdrawals.assetpay.errors import AssetPayError
 from withdrawals.assetpay.snapshots import TradeSnapshot
 from withdrawals.models import Evidence, Item, Read, ReadState, Source, Trade
 from withdrawals.models.refund import needs_refund
+from withdrawals.models.status import OPEN
 from withdrawals.models.trade import WITHDRAW
 
 log = logging.getLogger(__name__)
@@ -52,11 +53,14 @@ def mirror_trade(snapshot: TradeSnapshot, *, evidence: Evidence, origin: Origin,
         items = {item.assetpay_id: item for item in _items_of(trade)}
         changed = _project_items(items, trade, snapshot, now)
         trade.last_seen_at = now
+        _note_seen_open(items, snapshot, evidence)
         if is_new or before or changed:
             evidence = _keep(evidence, trade)
             _save(trade, before, changed, evidence)
             facts = _facts(trade, is_new, before, changed)
             facts += cancellations.follow_items(items.values(), now=now)
+            if not is_new and {"auto_cancel_at", "opened_at"} & before.keys():
+                facts += cancellations.follow_times(trade, items.values(), now=now)
             undelivered = [item for item in items.values() if needs_refund(item)]
             prefetch_related_objects(undelivered, "status_delivery", "status_read")
             facts += refunds.follow_items(undelivered, now=now)
@@ -65,6 +69,20 @@ def mirror_trade(snapshot: TradeSnapshot, *, evidence: Evidence, origin: Origin,
             facts = []
             write_columns([trade], ["last_seen_at"])
     return Mirrored(trade, tuple(_in_words(fact) for fact in facts))
+
+
+def _note_seen_open(items: dict[str, Item], snapshot: TradeSnapshot, evidence: Evidence) -> None:
+    """A read shows how things are; a delivery, how they were when it was signed or, earlier, last changed."""
+    if evidence.read is not None:
+        at = evidence.read.read_at
+    elif evidence.delivery is not None and evidence.delivery.signed_at is not None and snapshot.updated_at is not None:
+        at = min(evidence.delivery.signed_at, snapshot.updated_at)
+    else:
+        return
+    shown = {part.id for part in snapshot.items if (part.status or snapshot.status) in OPEN}
+    still_open = [item for item in items.values() if item.pk and item.assetpay_id in shown and not item.has_ended]
+    if still_open:
+        cancellations.note_seen_open(still_open, at=at, evidence=evidence)
 
 
 @dataclass(frozen=True)

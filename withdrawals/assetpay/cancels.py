@@ -6,13 +6,17 @@ Source: AssetPay's OpenAPI, ItemCancelResult and TradeCancelResult. Cancel answe
 import re
 from dataclasses import dataclass
 
-from withdrawals.assetpay.answers import Opened
+from withdrawals.assetpay.answers import FALLBACK_WAIT_SECONDS, Opened
 from withdrawals.assetpay.documents import clean_text
+from withdrawals.assetpay.errors import AssetPayError, OutcomeUnknown, Refused, TokenRejected, ToldToWait
 from withdrawals.assetpay.fields import plain_id, whole_number
+from withdrawals.assetpay.verdicts import Verdict, judge
 from withdrawals.assetpay.wire import MAX_ITEMS
 
 CANCELLED = "cancelled"
 FAILED = "failed"
+
+_STATUS_OF_A_NO = 400
 
 _MAX_REASON_LENGTH = 128
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -51,6 +55,31 @@ class TradeCancelAnswer:
     failed: int
     items: tuple[ItemOutcome, ...]
     request_id: str
+
+    def of_item(self, item_id: str) -> CancelAnswer | AssetPayError:
+        """What this answer says of one item, as an item cancel would have said it.
+
+        An item that the answer does not name may have been done or not.
+        """
+        for outcome in self.items:
+            if same_id(outcome.item_id, item_id):
+                return self._as_item_answer(outcome, item_id)
+        return OutcomeUnknown("The answer does not name this item.", 200, self.request_id, lost_answer=False)
+
+    def _as_item_answer(self, outcome: ItemOutcome, item_id: str) -> CancelAnswer | AssetPayError:
+        if outcome.status == CANCELLED:
+            return CancelAnswer(self.trade_id, item_id, outcome.external_id, self.request_id)
+        key, rid = outcome.reason or "", self.request_id
+        # The reason is an error key without a status of its own; a trade cancel is a no under 4xx, as an item's is.
+        match judge(key, None, _STATUS_OF_A_NO):
+            case Verdict.TOKEN_REJECTED:
+                return TokenRejected(key, None, "", rid, 200)
+            case Verdict.WAIT:
+                return ToldToWait(FALLBACK_WAIT_SECONDS, key, None, "", rid, 200, stated=False)
+            case Verdict.UNKNOWN:
+                return OutcomeUnknown(key, 200, rid, lost_answer=False)
+            case _:
+                return Refused(key, None, "" if key else "AssetPay says failed and names no reason.", rid, 200)
 
 
 def read_item_cancel(opened: Opened, trade_id: str, item_id: str) -> CancelAnswer:

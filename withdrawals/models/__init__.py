@@ -5,10 +5,12 @@ from withdrawals.models.audit import AuditEntry, AuditHead, Source
 from withdrawals.models.audit_anchor import AnchorPlace, AuditAnchor
 from withdrawals.models.audit_chain import Anchor, TamperKind
 from withdrawals.models.audit_check import AuditCheck
-from withdrawals.models.cancellation import Attempt, AttemptOutcome, Cancellation, CancellationState
+from withdrawals.models.batch import Batch, BatchItem, BatchState, Tally
+from withdrawals.models.cancellation import Attempt, AttemptOutcome, Cancellation, CancellationState, Lane
 from withdrawals.models.delivery import Delivery, RejectedCall, Verdict
 from withdrawals.models.item import Item, Refusal, Rule
 from withdrawals.models.note import Note
+from withdrawals.models.presence import Presence
 from withdrawals.models.read import Evidence, Read, Route
 from withdrawals.models.read_state import ReadState
 from withdrawals.models.refund import (
@@ -21,6 +23,7 @@ from withdrawals.models.refund import (
 )
 from withdrawals.models.saved_view import SavedList, SavedView
 from withdrawals.models.send_permit import SendBudget, SendPermit
+from withdrawals.models.settlement import SettledAs, Settlement
 from withdrawals.models.sighting import Sighting
 from withdrawals.models.status import Status
 from withdrawals.models.trade import Game, Trade
@@ -38,6 +41,9 @@ __all__ = [
     "AuditCheck",
     "AuditEntry",
     "AuditHead",
+    "Batch",
+    "BatchItem",
+    "BatchState",
     "Cancellation",
     "CancellationState",
     "Delivery",
@@ -45,7 +51,9 @@ __all__ = [
     "Evidence",
     "Game",
     "Item",
+    "Lane",
     "Note",
+    "Presence",
     "Read",
     "ReadState",
     "Refund",
@@ -61,9 +69,12 @@ __all__ = [
     "SavedView",
     "SendBudget",
     "SendPermit",
+    "SettledAs",
+    "Settlement",
     "Sighting",
     "Source",
     "Status",
+    "Tally",
     "TamperKind",
     "Trade",
     "User",

@@ -6,6 +6,7 @@ from typing import Any, Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 
 from withdrawals.models.answers import answer_sentence
 from withdrawals.models.item import Item
@@ -33,11 +34,32 @@ OPEN_STATES = (
     CancellationState.UNCERTAIN,
 )
 CLOSED_STATES = tuple(state for state in CancellationState if state not in OPEN_STATES)
+# Nothing of these has left: a person may take them back.
+NOT_LEFT_STATES = (CancellationState.SCHEDULED, CancellationState.REQUESTED)
+# These have left, and their end is AssetPay's to tell.
+ASKED_STATES = (CancellationState.ACCEPTED, CancellationState.UNCERTAIN)
+
+
+# A look at AssetPay counts as evidence that a request of unknown outcome was not done, if made this long after it.
+UNKNOWN_SEEN_AFTER = timedelta(minutes=2)
+# What AssetPay accepted and still shows open after this may be settled by a person.
+ACCEPTED_OPEN_LONG = timedelta(minutes=30)
+
+
+class Lane(models.TextChoices):
+    """Who waits for it: somebody who clicked, or a batch. A part of the sending limit is kept for clicks."""
+
+    CLICK = "click", "Single clicks"
+    BATCH = "batch", "Batches and armed items"
 
 
 def sending_lease() -> timedelta:
     """How long a worker may hold a claim: longer than any call can last, so that a live one is never overtaken."""
     return timedelta(seconds=3 * settings.ASSETPAY_TIMEOUT_SECONDS)
+
+
+# A batch that is paused or stopped keeps what has not left yet.
+NOT_HELD = Q(batch=None) | Q(batch__state="running")
 
 
 class CancellationQuerySet(models.QuerySet["Cancellation"]):
@@ -49,12 +71,34 @@ class CancellationQuerySet(models.QuerySet["Cancellation"]):
 
     def due(self, now: datetime) -> Self:
         """Those that a worker may send now, oldest first: asked for, or once more after a lost answer."""
-        may_send = Q(state=CancellationState.REQUESTED) | Q(state=CancellationState.UNCERTAIN, may_resend=True)
-        return self.filter(may_send, send_from__lte=now).order_by("send_from", "pk")
+        return self.waiting().filter(NOT_HELD, send_from__lte=now).order_by("send_from", "pk")
 
     def waiting(self) -> Self:
-        """Those that will be due at some time."""
-        return self.filter(Q(state=CancellationState.REQUESTED) | Q(state=CancellationState.UNCERTAIN, may_resend=True))
+        """Those that will be due at some time, unless a person or a paused batch holds them for ever."""
+        may_send = Q(state=CancellationState.REQUESTED) | Q(state=CancellationState.UNCERTAIN, may_resend=True)
+        return self.filter(may_send, needs_person="")
+
+    def armed(self) -> Self:
+        """Those that wait for their item's window."""
+        return self.filter(state=CancellationState.SCHEDULED)
+
+    def to_release(self, now: datetime) -> Self:
+        """Armed ones whose moment has come and whose trade may be read now, oldest first."""
+        may_read = Q(read_from=None) | Q(read_from__lte=now)
+        armed = self.armed().filter(NOT_HELD, may_read, needs_person="", send_from__lte=now)
+        return armed.order_by("send_from", "pk")
+
+    def to_read(self, now: datetime) -> Self:
+        """Those of unknown outcome whose next look at AssetPay is due, oldest first."""
+        return self.filter(state=CancellationState.UNCERTAIN, read_from__lte=now).order_by("read_from", "pk")
+
+    def outcome_unknown(self) -> Self:
+        """The worklist "outcome unknown": nothing will be sent by itself any more, and nobody knows."""
+        return self.filter(state=CancellationState.UNCERTAIN).filter(Q(may_resend=False) | ~Q(needs_person=""))
+
+    def stuck(self) -> Self:
+        """The dead letters: given up by the workers until a person says what to do."""
+        return self.filter(state__in=OPEN_STATES).exclude(needs_person="")
 
     def abandoned(self, now: datetime) -> Self:
         """Those whose worker has died: claimed, and the lease has run out."""
@@ -79,12 +123,16 @@ class Cancellation(models.Model):
     item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="cancellations")
     number = models.PositiveIntegerField()
     state = models.CharField(max_length=16, choices=CancellationState)
+    batch = models.ForeignKey("withdrawals.Batch", on_delete=models.PROTECT, null=True, related_name="cancellations")
+    lane = models.CharField(max_length=8, choices=Lane, default=Lane.CLICK)
+    # The item's status when this was armed; empty for what was asked at once.
+    armed_status = models.CharField(max_length=64, blank=True, default="")
     reason = models.CharField(max_length=200)
     note = models.TextField(blank=True, default="")
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     requested_at = models.DateTimeField()
     changed_at = models.DateTimeField()
-    # Not sent before this moment: the time to undo, a pause that AssetPay asked for, or our own backoff.
+    # Not sent before this moment: the item's window, the time to undo, a pause that AssetPay asked for, our backoff.
     send_from = models.DateTimeField()
     # Shown while it waits: why it waits.
     waits_for = models.CharField(max_length=300, blank=True, default="")
@@ -97,8 +145,21 @@ class Cancellation(models.Model):
     too_soon_count = models.PositiveSmallIntegerField(default=0)
     not_sent_count = models.PositiveSmallIntegerField(default=0)
     token_renewals = models.PositiveSmallIntegerField(default=0)
+    # How often AssetPay said that this item is busy, and how often a worker died with it.
+    busy_count = models.PositiveSmallIntegerField(default=0)
+    lost_worker_count = models.PositiveSmallIntegerField(default=0)
+    # Why the workers gave it up; empty while they have not. A dead letter: a person tries again or takes it back.
+    needs_person = models.CharField(max_length=300, blank=True, default="")
+    # The next look at AssetPay for this one alone: while armed after a failed look, while unknown by growing pauses.
+    read_from = models.DateTimeField(null=True)
+    read_count = models.PositiveSmallIntegerField(default=0)
+    # The last moment at which AssetPay certainly still showed the item open, and what said so.
+    seen_open_at = models.DateTimeField(null=True)
+    seen_open_by = models.CharField(max_length=200, blank=True, default="")
     accepted_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    # Why it was taken back, disarmed or settled, in words; empty where AssetPay's answer or the item's end says it.
+    ended_because = models.CharField(max_length=500, blank=True, default="")
     # The last answer, in AssetPay's words.
     answer_key = models.CharField(max_length=128, blank=True, default="")
     answer_message = models.TextField(blank=True, default="")
@@ -126,6 +187,7 @@ class Cancellation(models.Model):
         indexes = [
             models.Index(fields=["state", "send_from"], name="cancellation_due"),
             models.Index(fields=["-requested_at", "-id"], name="cancellation_newest_first"),
+            models.Index(fields=["state", "read_from"], name="cancellation_to_read"),
         ]
 
     def __str__(self) -> str:
@@ -139,7 +201,33 @@ class Cancellation(models.Model):
     @property
     def can_be_undone(self) -> bool:
         """Whether it certainly has not been done and waits to be sent, for the first time or again."""
-        return self.state in (CancellationState.SCHEDULED, CancellationState.REQUESTED)
+        return self.state in NOT_LEFT_STATES
+
+    def settle_refusal(self, now: datetime) -> str:
+        """Why a person may not settle this at `now`, in a sentence; empty where it may be."""
+        if self.state == CancellationState.UNCERTAIN:
+            if self.may_resend and not self.needs_person:
+                return "The desk asks AssetPay once more by itself first."
+            return ""
+        if self.state != CancellationState.ACCEPTED:
+            return f"There is nothing to settle: {self.get_state_display().lower()}."
+        open_long = (self.accepted_at or self.changed_at) + ACCEPTED_OPEN_LONG
+        if now < open_long:
+            return f"AssetPay accepted it; give it until {open_long:%H:%M:%S} UTC to end."
+        return ""
+
+    def settle_evidence(self) -> str:
+        """What AssetPay showed after the last request, so that one person may settle it as not done; else empty.
+
+        A request may still be on its way when its answer is given up, so only what was seen some time later counts;
+        what was accepted takes its time, and only a long silence speaks against it.
+        """
+        accepted = self.state == CancellationState.ACCEPTED
+        last = self.attempts.aggregate(last=models.Max(Coalesce("answered_at", "started_at")))["last"]
+        if self.seen_open_at is None or last is None:
+            return ""
+        counts_from = last + (ACCEPTED_OPEN_LONG if accepted else UNKNOWN_SEEN_AFTER)
+        return f"AssetPay showed it open: {self.seen_open_by}" if self.seen_open_at >= counts_from else ""
 
     @property
     def sentence(self) -> str:
@@ -159,11 +247,15 @@ class AttemptOutcome(models.TextChoices):
 
 
 class Attempt(models.Model):
-    """One sending of a cancellation, committed before the request leaves. `number` is the claim it was sent under."""
+    """One sending of a cancellation, committed before the request leaves. `number` is the claim it was sent under.
+
+    The attempts of one call for a whole trade share its request id.
+    """
 
     cancellation = models.ForeignKey(Cancellation, on_delete=models.PROTECT, related_name="attempts")
     number = models.PositiveIntegerField()
-    request_id = models.UUIDField(unique=True)
+    request_id = models.UUIDField(db_index=True)
+    is_whole_trade = models.BooleanField(default=False)
     started_at = models.DateTimeField()
     answered_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=16, choices=AttemptOutcome, default=AttemptOutcome.SENDING)

@@ -18,6 +18,9 @@ from withdrawals.models.trade import Game, Trade
 
 # A callback that comes within this time of a read did announce what the read found.
 ANNOUNCED_WITHIN = timedelta(minutes=2)
+# AssetPay cancels unsent items by itself at `autoCancelAt`, by default at the very minute at which a cancel becomes
+# allowed. An armed item that would fire this near to it lets AssetPay go first, and fires this long after it.
+AUTO_CANCEL_NEAR = timedelta(minutes=2)
 
 
 def cancel_window() -> timedelta:
@@ -36,11 +39,15 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why an item cannot be cancelled: the rule, a sentence for the agent, and when the rule passes (UTC) or None."""
+    """Why an item cannot be cancelled: the rule, a sentence for the agent, and when the rule passes (UTC) or None.
+
+    `instead` says what the agent can do instead.
+    """
 
     rule: Rule
     sentence: str
     passes_at: datetime | None = None
+    instead: str = ""
 
 
 ENDED_SENTENCES = {
@@ -49,6 +56,17 @@ ENDED_SENTENCES = {
     Status.REVERTED: "This item already came back undone.",
     Status.CANCELED: "This item is already canceled at AssetPay.",
     Status.DECLINED: "The customer declined the offer, so there is nothing left to cancel.",
+}
+
+
+NOTHING_OWED = "Nothing is owed for a delivered item; a complaint about it is not for the desk."
+LOOK_AT_THE_REFUND = "Look at its refund: it says whether the customer is owed anything."
+INSTEAD_WHEN_ENDED = {
+    Status.COMPLETED: NOTHING_OWED,
+    Status.FAILED: LOOK_AT_THE_REFUND,
+    Status.REVERTED: LOOK_AT_THE_REFUND,
+    Status.CANCELED: LOOK_AT_THE_REFUND,
+    Status.DECLINED: LOOK_AT_THE_REFUND,
 }
 
 
@@ -223,17 +241,47 @@ class Item(models.Model):
         no time of their own, so the age is the trade's. `declined` is ours: AssetPay's OpenAPI calls it final.
         """
         if not self.trade.is_withdrawal:
-            return Refusal(Rule.WITHDRAWAL, "Only withdrawals can be cancelled; this is a deposit.")
+            return Refusal(
+                Rule.WITHDRAWAL,
+                "Only withdrawals can be cancelled; this is a deposit.",
+                instead="A deposit ends by itself; look at the trade for how it stands.",
+            )
         if self.trade.game != Game.CS2:
             game = "Rust" if self.trade.game == Game.RUST else "Other games'"
-            return Refusal(Rule.CS2, f"{game} items can never be cancelled: their suppliers take no cancel.")
+            return Refusal(
+                Rule.CS2,
+                f"{game} items can never be cancelled: their suppliers take no cancel.",
+                instead="Wait for the delivery, or for AssetPay to end it; check with AssetPay to see how it stands.",
+            )
         if self.has_ended:
-            return Refusal(Rule.NOT_ENDED, ENDED_SENTENCES[Status(self.status)])
+            status = Status(self.status)
+            return Refusal(Rule.NOT_ENDED, ENDED_SENTENCES[status], instead=INSTEAD_WHEN_ENDED[status])
         opens_at = self.opened_at + cancel_window()
         if now < opens_at:
             return Refusal(
                 Rule.OLD_ENOUGH,
                 f"Too young: AssetPay takes a cancel from {opens_at:%H:%M:%S} UTC on.",
                 opens_at,
+                instead='Use "Cancel when allowed": the desk asks AssetPay as soon as it may.',
             )
         return None
+
+    def arm_refusal(self, now: datetime) -> Refusal | None:
+        """Why this item cannot be armed at `now`, or None: only its age may keep it from being cancelled at once."""
+        refusal = self.cancel_refusal(now)
+        if refusal is None:
+            return Refusal(
+                Rule.OLD_ENOUGH, "This item can be cancelled now; there is nothing to wait for.", instead="Cancel it."
+            )
+        return None if refusal.rule == Rule.OLD_ENOUGH else refusal
+
+    def fires_at(self, margin: timedelta) -> datetime:
+        """When an armed cancellation of this item asks AssetPay: never before the window opens, and after `margin`.
+
+        Where AssetPay's own auto-cancel falls within two minutes of that moment, two minutes after the auto-cancel.
+        """
+        opens_at = self.opened_at + cancel_window() + margin
+        auto_cancel_at = self.trade.auto_cancel_at
+        if auto_cancel_at is not None and abs(auto_cancel_at - opens_at) <= AUTO_CANCEL_NEAR:
+            return auto_cancel_at + AUTO_CANCEL_NEAR
+        return opens_at

@@ -1,25 +1,64 @@
 """What was asked of AssetPay and what became of it; and taking a request back before it leaves."""
 
+from dataclasses import dataclass
+from datetime import datetime
+
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from withdrawals.actions.cancellations import UndoRefused, undo_cancellation
-from withdrawals.filters import CancellationFilter
-from withdrawals.models import Cancellation
+from withdrawals.filters import CancellationFilter, stuck_or_unknown
+from withdrawals.models import Cancellation, Settlement
 from withdrawals.views.access import DeskRequest, needs, screen_origin
 from withdrawals.views.items import answer_with_row
 from withdrawals.views.lists import render_list
 
 
+@dataclass(frozen=True)
+class CancellationRow:
+    """What the row of one cancellation shows."""
+
+    asked: Cancellation
+    now: datetime
+    may_settle: bool
+
+    @property
+    def settlement(self) -> Settlement | None:
+        """What people said of it, if anybody did."""
+        return getattr(self.asked, "settlement", None)
+
+    @property
+    def can_settle(self) -> bool:
+        """Whether this person may settle it now."""
+        return self.may_settle and not self.asked.settle_refusal(self.now)
+
+
 @require_safe
 @needs("see_desk")
 def cancellation_list(request: DeskRequest) -> HttpResponse:
-    """GET /cancellations/: newest first, by `state` and `q`."""
-    requests = Cancellation.objects.select_related("item__trade", "requested_by")
+    """GET /cancellations/: newest first, by `state` and `q`; `state=person` is the worklist of what got stuck."""
+    return cancellations_page(request)
+
+
+def cancellations_page(request: DeskRequest, *, problem: str = "", status: int = 200) -> HttpResponse:
+    """The list as an answer; `problem` and its status where an act on one of its rows was refused."""
+    now, may_settle = timezone.now(), request.user.may("settle_cancellation")
+    requests = Cancellation.objects.select_related(
+        "item__trade", "requested_by", "settlement__proposed_by", "settlement__approved_by"
+    )
     filters = CancellationFilter(request.GET, queryset=requests)
-    return render_list(request, "cancellations.html", filters, by="requested_at")
+    return render_list(
+        request,
+        "cancellations.html",
+        filters,
+        by="requested_at",
+        problem=problem,
+        status=status,
+        waiting=stuck_or_unknown().count(),
+        to_row=lambda asked: CancellationRow(asked, now=now, may_settle=may_settle),
+    )
 
 
 @require_POST

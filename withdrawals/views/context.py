@@ -107,6 +107,8 @@ class Desk:
             RailEntry(
                 "cancellation_list", "Cancellations", "circle-x", str(in_progress), is_pressing=bool(self.uncertain)
             ),
+            RailEntry("sending", "Sending", "send"),
+            RailEntry("batch_list", "Batches", "layers"),
             RailEntry("refund_list", "Refunds", "banknote-arrow-up", str(refunds)),
             RailEntry("delivery_list", "Callbacks", "inbox", str(troubled), is_pressing=bool(troubled)),
             RailEntry("alarm_list", "Alarms", "bell", str(len(self.alarms)), is_pressing=bool(self.alarms)),

@@ -1,4 +1,6 @@
-"""The worklist, one row of it, and the request to cancel an item."""
+"""The worklist, one row of it, and the request to cancel an item: now, or when allowed."""
+
+from collections.abc import Callable
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -7,45 +9,51 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from withdrawals.actions.cancellations import CancelRefused, request_cancellation
-from withdrawals.forms import CancelForm, SearchForm
-from withdrawals.models import Item
+from withdrawals.actions.cancellations import CancelRefused, arm_cancellation, armed_for, request_cancellation
+from withdrawals.forms import CancelForm
+from withdrawals.models import Cancellation, Item, SendBudget
 from withdrawals.views.access import DeskRequest, SeeOther, needs, safe_next, screen_origin
+from withdrawals.views.dialogs import dialog_answer
+from withdrawals.views.finding import Found, find_items
 from withdrawals.views.paging import BadCursor, keyset_page
-from withdrawals.views.worklist import TAB_BY_NAME, TABS, ItemRow, count_up_to, for_rows, item_row, item_rows
+from withdrawals.views.worklist import TABS, ItemRow, count_up_to, for_rows, item_row, item_rows
 
 
 @require_safe
 @needs("see_desk")
 def item_list(request: DeskRequest) -> HttpResponse:
-    """GET /items/: one tab of the worklist, or whatever `q` finds; an id finds its rows wherever they stand."""
-    now = timezone.now()
-    form = SearchForm(request.GET)
-    problem = "" if form.is_valid() else "That search cannot be read. Shorten it, or clear it."
-    text = form.cleaned_data.get("q", "").strip()
-    tab = TAB_BY_NAME.get(request.GET.get("tab") or "can")
-    if tab is None:
-        problem, tab = "There is no such tab. This is what can be cancelled now.", TAB_BY_NAME["can"]
-    found, is_id = Item.objects.search(text) if text else (None, False)
-    shown = TAB_BY_NAME["all"] if is_id else tab
-    queries = [query.holds(now) if found is None or is_id else query.holds(now) & found for query in TABS]
-    items = found if found is not None and is_id else queries[TABS.index(shown)]
-    cursor = form.cleaned_data.get("cursor", "")
+    """GET /items/: one tab of the worklist, or whatever `q` finds; an id finds its rows wherever they stand.
+
+    `batch` shows, ticked, what that batch could not do.
+    """
+    return items_page(request, find_items(request.GET, now=timezone.now()))
+
+
+def items_page(request: DeskRequest, found: Found, *, problem: str = "", status: int = 200) -> HttpResponse:
+    """The worklist as an answer; `problem` and its status also where something else than the address was wrong."""
     try:
-        page = keyset_page(for_rows(items), by="opened_at", newest_first=shown.newest_first, cursor=cursor)
+        page = keyset_page(
+            for_rows(found.items), by="opened_at", newest_first=found.tab.newest_first, cursor=found.cursor
+        )
     except BadCursor as error:
         problem = f"{error} This is its beginning."
-        page = keyset_page(for_rows(items), by="opened_at", newest_first=shown.newest_first, cursor="")
+        page = keyset_page(for_rows(found.items), by="opened_at", newest_first=found.tab.newest_first, cursor="")
+    problem = problem or found.problem
+    counts = {each: count_up_to(query) for each, query in zip(TABS, found.by_tab, strict=True)}
+    is_tab = not found.is_id and found.batch is None
     context = {
         "page": page,
-        "rows": item_rows(page.rows, person=request.user, now=now),
-        "tabs": [(each, count_up_to(query)) for each, query in zip(TABS, queries, strict=True)],
-        "tab": tab,
-        "q": text,
-        "is_id": is_id,
+        "rows": item_rows(page.rows, person=request.user, now=found.now),
+        "tabs": list(counts.items()),
+        "tab": found.tab_asked,
+        "q": found.text,
+        "is_id": found.is_id,
+        "batch": found.batch,
+        "ticked": found.batch is not None,
+        "matching": counts[found.tab] if is_tab else count_up_to(found.items),
         "problem": problem,
     }
-    return render(request, "items.html", context, status=400 if problem else 200)
+    return render(request, "items.html", context, status=status if status != 200 else 400 if problem else 200)
 
 
 @require_safe
@@ -61,32 +69,43 @@ def item_row_now(request: DeskRequest, pk: int) -> HttpResponse:
 @needs("cancel_item")
 def item_cancel(request: DeskRequest, pk: int) -> HttpResponse:
     """/items/<pk>/cancel/: ask why, then ask AssetPay. 409 where a rule or a colleague was first, 422 for bad input."""
+    said = "Asked for: {}. It leaves for AssetPay in a moment."
+    return _ask_or_arm(request, pk, request_cancellation, said=said, is_arming=False)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs("cancel_item")
+def item_arm(request: DeskRequest, pk: int) -> HttpResponse:
+    """/items/<pk>/arm/: the same for an item that is too young: it is asked for when its time has come."""
+    said = "Armed: {}. AssetPay is asked when the item is old enough."
+    return _ask_or_arm(request, pk, arm_cancellation, said=said, is_arming=True)
+
+
+def _ask_or_arm(
+    request: DeskRequest, pk: int, act: Callable[..., Cancellation], *, said: str, is_arming: bool
+) -> HttpResponse:
     now = timezone.now()
     item = get_object_or_404(for_rows(Item.objects.all()), pk=pk)
     row = item_row(item, person=request.user, now=now)
     if request.method != "POST":
-        return _dialog(request, row, CancelForm(initial={"number": row.number}), status=200)
+        return _dialog(request, row, CancelForm(initial={"number": row.number}), is_arming=is_arming, status=200)
     form = CancelForm(request.POST)
     if not form.is_valid():
-        return _dialog(request, row, form, status=422)
+        return _dialog(request, row, form, is_arming=is_arming, status=422)
     try:
-        request_cancellation(
-            item_id=pk, **form.cleaned_data, actor=request.user, origin=screen_origin(request), now=now
-        )
+        act(item_id=pk, **form.cleaned_data, actor=request.user, origin=screen_origin(request), now=now)
     except CancelRefused as refused:
         return answer_with_row(request, pk, refusal=str(refused))
-    messages.success(request, f"Asked for: {item}. It leaves for AssetPay in a moment.")
+    messages.success(request, said.format(item))
     return answer_with_row(request, pk)
 
 
-def _dialog(request: DeskRequest, row: ItemRow, form: CancelForm, *, status: int) -> HttpResponse:
-    context = {"row": row, "form": form, "back": safe_next(request, reverse("item_list"))}
-    template = "item_cancel.html#cancel-dialog" if request.htmx else "item_cancel.html"
-    response = render(request, template, context, status=status)
-    if request.htmx:
-        # A form that is wrong comes back into the dialog, not into the row that the form aims at.
-        response.headers["HX-Retarget"], response.headers["HX-Reswap"] = "#dialog-slot", "innerHTML"
-    return response
+def _dialog(request: DeskRequest, row: ItemRow, form: CancelForm, *, is_arming: bool, status: int) -> HttpResponse:
+    context = {"row": row, "form": form, "is_arming": is_arming, "back": safe_next(request, reverse("item_list"))}
+    if is_arming and row.can_arm:
+        margin = SendBudget.objects.get(pk=1).margin(row.now)
+        context["waits_for"] = armed_for(row.item, row.item.fires_at(margin))
+    return dialog_answer(request, "item_cancel.html", "cancel-dialog", context, status=status)
 
 
 def answer_with_row(request: DeskRequest, pk: int, *, refusal: str = "") -> HttpResponse:

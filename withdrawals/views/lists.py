@@ -19,6 +19,7 @@ def render_list(
     by: str,
     newest_first: bool = True,
     problem: str = "",
+    status: int = 200,
     to_row: Callable[[Any], Any] | None = None,
     **context: Any,
 ) -> HttpResponse:
@@ -42,4 +43,4 @@ def render_list(
         "is_id": filters.is_found_by_id,
         "problem": problem,
     }
-    return render(request, template, shown | context, status=400 if problem else 200)
+    return render(request, template, shown | context, status=status if status != 200 else 400 if problem else 200)

@@ -6,7 +6,17 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from withdrawals.models import Alarm, AuditEntry, Cancellation, CancellationState, Delivery, Refund, RefundState
+from withdrawals.actions.budget import budget_view
+from withdrawals.models import (
+    Alarm,
+    AuditEntry,
+    Batch,
+    Cancellation,
+    CancellationState,
+    Delivery,
+    Refund,
+    RefundState,
+)
 from withdrawals.views.access import DeskRequest, needs
 from withdrawals.views.charts import RANGE_BY_NAME, RANGES, charts
 from withdrawals.views.worklist import TAB_BY_NAME, count_up_to
@@ -40,6 +50,8 @@ def overview(request: DeskRequest) -> HttpResponse:
         "charts": charts(shown or RANGES[0], now),
         "problem": "" if shown else f"There is no such range. These are the last {RANGES[0].label}.",
         "last_callback_at": Delivery.objects.aggregate(last=Max("last_received_at"))["last"],
+        "budget": budget_view(now),
+        "live_batches": Batch.objects.live().count(),
         "latest": AuditEntry.objects.select_related("item", "trade").order_by("-number")[:LATEST],
     }
     return render(request, "overview.html", context, status=200 if shown else 400)

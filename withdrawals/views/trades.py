@@ -7,15 +7,18 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.utils.html import format_html
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from withdrawals.actions.batches import BatchRefused, request_whole_trade
 from withdrawals.actions.documents import note_document_read
 from withdrawals.actions.notes import write_note
 from withdrawals.actions.trades import CheckFailed, check_trade
 from withdrawals.filters import TradeFilter
-from withdrawals.forms import NoteForm
+from withdrawals.forms import NoteForm, ReasonForm
 from withdrawals.models import Item, Read, Refund, Trade
 from withdrawals.views.access import DeskRequest, SeeOther, needs, screen_origin
+from withdrawals.views.dialogs import dialog_answer
 from withdrawals.views.lists import render_list
 from withdrawals.views.pending import Customs, customs, pending_words
 from withdrawals.views.refunds import for_refund_rows, refund_row
@@ -58,6 +61,7 @@ def _trade_page(
         "timeline": moments,
         "has_more": has_more,
         "problem": problem,
+        "why_not_whole": _why_not_whole(request, rows),
     }
     return render(request, "trade.html", context, status=status)
 
@@ -98,6 +102,53 @@ def trade_note(request: DeskRequest, pk: int) -> HttpResponse:
         raise Http404("No such item in this trade.") from error
     messages.success(request, "Your note stands in the timeline.")
     return SeeOther(f"{reverse('trade_detail', args=[pk])}#timeline")
+
+
+def _why_not_whole(request: DeskRequest, rows: list[ItemRow]) -> str:
+    """Why the trade cannot be cancelled as a whole, for its button; the action decides by itself."""
+    if not request.user.may("cancel_in_bulk"):
+        return "Your role may look, not cancel. Agents and supervisors can."
+    unended = [row for row in rows if not row.item.has_ended]
+    if not unended:
+        return "Everything of this trade has ended."
+    blocked = next((row for row in unended if row.why_not), None)
+    return f"{blocked.item.title}: {blocked.why_not}" if blocked else ""
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs("cancel_in_bulk")
+def trade_cancel(request: DeskRequest, pk: int) -> HttpResponse:
+    """/trades/<pk>/cancel/: ask for all of the trade that has not ended; 409 where one item stands in the way."""
+    now = timezone.now()
+    trade = get_object_or_404(Trade, pk=pk)
+    form = ReasonForm(request.POST or None)
+    refusal, status = "", 200
+    if request.method == "POST" and form.is_valid():
+        try:
+            batch = request_whole_trade(
+                trade_id=pk, **form.cleaned_data, actor=request.user, origin=screen_origin(request), now=now
+            )
+        except BatchRefused as refused:
+            refusal, status = str(refused), 409
+        else:
+            link = reverse("batch_detail", args=[batch.pk])
+            words = (
+                'Asked for the whole trade. It leaves for AssetPay in a moment. <a href="{}">Follow it, or undo it</a>'
+            )
+            messages.success(request, format_html(words, link))
+            return SeeOther(reverse("trade_detail", args=[pk]))
+    elif request.method == "POST":
+        status = 422
+    rows = item_rows(list(for_rows(trade.items.order_by("position", "pk"))), person=request.user, now=now)
+    context = {
+        "trade": trade,
+        "form": form,
+        "unended": [row for row in rows if not row.item.has_ended],
+        "ended": [row for row in rows if row.item.has_ended],
+        "refusal": refusal or _why_not_whole(request, rows),
+        "back": reverse("trade_detail", args=[pk]),
+    }
+    return dialog_answer(request, "trade_cancel.html", "whole-dialog", context, status=status)
 
 
 @require_safe

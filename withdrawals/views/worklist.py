@@ -1,15 +1,14 @@
 """The worklist's tabs and rows: which items stand where, and what one row shows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 
-from withdrawals.models import Cancellation, Item, Refund, Refusal, User
+from withdrawals.models import Cancellation, CancellationState, Item, Presence, Refund, Refusal, Rule, User
 
 Items = QuerySet[Item]
-MOVING_FOR = timedelta(minutes=10)
 # Counting further would cost more than the number is worth.
 COUNTED = 10_000
 
@@ -84,8 +83,10 @@ class ItemRow:
     refund: Refund | None
     refusal: Refusal | None
     may_cancel: bool
+    may_select: bool
     now: datetime
     notice: str = ""
+    here: str = ""
 
     @property
     def number(self) -> int:
@@ -98,10 +99,9 @@ class ItemRow:
         return self.cancellation is not None and self.cancellation.is_open
 
     @property
-    def look_again_seconds(self) -> int:
-        """How soon the row looks again by itself: at once while things move, seldom when AssetPay takes its time."""
-        moved_at = self.cancellation.changed_at if self.cancellation else self.now
-        return 3 if self.now - moved_at < MOVING_FOR else 15
+    def version(self) -> str:
+        """What this row shows; a page that knows an older version asks for the row again."""
+        return row_version(self.item)
 
     @property
     def can_undo(self) -> bool:
@@ -109,12 +109,19 @@ class ItemRow:
         return self.may_cancel and self.cancellation is not None and self.cancellation.can_be_undone
 
     @property
+    def can_arm(self) -> bool:
+        """Whether this person may ask for it now, to be sent once only its age stands against it no longer."""
+        too_young = self.refusal is not None and self.refusal.rule == Rule.OLD_ENOUGH
+        return self.may_cancel and too_young and not self.is_open
+
+    @property
     def why_not(self) -> str:
-        """Why the button is off; empty where it is on."""
+        """Why the button is off, and what to do instead; empty where it is on."""
         if self.is_open and self.cancellation is not None:
-            return f"{self.cancellation.requested_by} already asked for this."
+            did = "armed" if self.cancellation.state == CancellationState.SCHEDULED else "already asked for"
+            return f"{self.cancellation.requested_by} {did} this."
         if self.refusal is not None:
-            return self.refusal.sentence
+            return f"{self.refusal.sentence} {self.refusal.instead}".strip()
         return "" if self.may_cancel else "Your role may look, not cancel. Agents and supervisors can."
 
 
@@ -124,20 +131,62 @@ def for_rows(items: Items) -> Items:
     return items.select_related("trade", "refund").prefetch_related(Prefetch("cancellations", requests))
 
 
-def item_row(item: Item, *, person: User, now: datetime, notice: str = "") -> ItemRow:
+def for_versions(items: Items) -> Items:
+    """`items` with no more than tells whether a row is still current, in two queries."""
+    requests = Cancellation.objects.only("item_id", "number", "state", "changed_at", "send_from").order_by("number")
+    return items.only("pk", "trade_id", "status").prefetch_related(Prefetch("cancellations", requests))
+
+
+def row_version(item: Item) -> str:
+    """Changes whenever the row of an item (that `for_rows` or `for_versions` loaded) would look different."""
+    requests = list(item.cancellations.all())
+    if not requests:
+        return item.status
+    last = requests[-1]
+    moments = f"{last.changed_at.timestamp():.3f}-{last.send_from.timestamp():.3f}"
+    return f"{item.status}-{last.number}-{last.state}-{moments}"
+
+
+def who_is_there(items: Iterable[Item], *, person: User, now: datetime) -> dict[int, list[str]]:
+    """Who else has each of these items open, itself or its whole trade, by e-mail."""
+    by_item = {item.pk: item.trade_id for item in items}
+    others = Presence.objects.of_others(person, now).at_items(by_item, set(by_item.values()))
+    found: dict[int, list[str]] = {}
+    for other in others:
+        at = [other.item_id] if other.item_id else [pk for pk, trade in by_item.items() if trade == other.trade_id]
+        for pk in at:
+            if other.person.email not in found.setdefault(pk, []):
+                found[pk].append(other.person.email)
+    return found
+
+
+def presence_words(emails: list[str]) -> str:
+    """Who is there, in a sentence; empty where nobody is."""
+    if not emails:
+        return ""
+    names = emails[0] if len(emails) == 1 else f"{', '.join(emails[:-1])} and {emails[-1]}"
+    return f"{names} {'is' if len(emails) == 1 else 'are'} looking at this"
+
+
+def item_row(item: Item, *, person: User, now: datetime, notice: str = "", here: str | None = None) -> ItemRow:
     """The row of an item that `for_rows` loaded."""
     requests = list(item.cancellations.all())
+    if here is None:
+        here = presence_words(who_is_there([item], person=person, now=now).get(item.pk, []))
     return ItemRow(
         item=item,
         cancellation=requests[-1] if requests else None,
         refund=getattr(item, "refund", None),
         refusal=item.cancel_refusal(now),
         may_cancel=person.may("cancel_item"),
+        may_select=person.may("cancel_in_bulk"),
         now=now,
         notice=notice,
+        here=here,
     )
 
 
 def item_rows(items: list[Item], *, person: User, now: datetime) -> list[ItemRow]:
     """The rows of items that `for_rows` loaded."""
-    return [item_row(item, person=person, now=now) for item in items]
+    there = who_is_there(items, person=person, now=now)
+    return [item_row(item, person=person, now=now, here=presence_words(there.get(item.pk, []))) for item in items]

@@ -13,6 +13,7 @@ from django.utils import timezone
 from withdrawals.actions.alarms import watch_callbacks
 from withdrawals.actions.audit_checks import keep_log
 from withdrawals.actions.clock import Bell
+from withdrawals.actions.looking import LOOK_SECONDS, look_at_assetpay
 from withdrawals.actions.sending import drain_cancellations
 from withdrawals.actions.trades import reconcile_trades
 
@@ -33,6 +34,7 @@ class Command(BaseCommand):
         """One job for each thing to wake; none piles up while nobody works."""
         scheduler = BlockingScheduler(timezone="UTC", job_defaults={"max_instances": 1, "coalesce": True})
         scheduler.add_job(ring, "interval", [Bell(drain_cancellations)], seconds=SENDER_SECONDS)
+        scheduler.add_job(ring, "interval", [Bell(look_at_assetpay)], seconds=LOOK_SECONDS)
         scheduler.add_job(ring, "interval", [Bell(reconcile_trades)], seconds=settings.RECONCILE_SECONDS)
         scheduler.add_job(ring, "interval", [Bell(watch_callbacks)], seconds=WATCH_SECONDS)
         scheduler.add_job(ring, "interval", [Bell(keep_log)], seconds=LOG_SECONDS)

@@ -1,0 +1,175 @@
+"""Looking at AssetPay: before an armed cancellation fires, and while nobody knows what became of one."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from itertools import batched
+
+from django.conf import settings
+from django.db import transaction
+from django.tasks import task
+from django.utils import timezone
+
+from withdrawals import gateway
+from withdrawals.actions.audit import CLOCK, Fact, Origin, record
+from withdrawals.actions.cancellations import armed_for
+from withdrawals.actions.judgement import READ_PAUSES
+from withdrawals.actions.sending import drain_cancellations
+from withdrawals.actions.taking_back import take_back
+from withdrawals.actions.trades import mirror_fetched
+from withdrawals.assetpay.errors import AssetPayError
+from withdrawals.models import Cancellation, CancellationState, Item, Rule, SendBudget, Source, Status, Trade
+
+log = logging.getLogger(__name__)
+
+# How often the clock rings; each ringing reads no more than its share of the read limit.
+LOOK_SECONDS = 5
+OFFERED = (Status.ACTIVE, Status.HOLD)
+ORIGIN = Origin(Source.READ, name=CLOCK)
+
+
+@task
+def look_at_assetpay() -> int:
+    """Release what is armed and due, and look after what is unknown; how many were released."""
+    now = timezone.now()
+    released = release_armed(now=now)
+    look_after_unknown(now=now)
+    return released
+
+
+def release_armed(*, now: datetime) -> int:
+    """Let each armed cancellation whose moment has come be sent, after a fresh look at its trade; how many were.
+
+    What ended meanwhile has been ended by the look itself; what moved on is disarmed with its reason. Without a look
+    nothing fires: it is looked again after growing pauses. Run twice, or by two at once, it releases each once.
+    """
+    due = Cancellation.objects.to_release(now).values_list("pk", "item__trade")
+    per_trade: dict[int, list[int]] = {}
+    for pk, trade_id in due[: _trades_per_ringing() * 10]:
+        per_trade.setdefault(trade_id, []).append(pk)
+    trade_ids = list(per_trade)[: _trades_per_ringing()]
+    released = 0
+    for some in batched(trade_ids, gateway.trades_per_read()):
+        seen, failure = _look(some, now=now)
+        for trade_id in some:
+            if trade_id not in seen:
+                _look_again_later(per_trade[trade_id], failure, now=now)
+                continue
+            try:
+                released += _release_trade(trade_id, per_trade[trade_id], shown=seen[trade_id], now=now)
+            except Exception:
+                log.exception("the armed items of trade %s could not be released", trade_id)
+                _look_again_later(per_trade[trade_id], "This could not be released", now=now)
+    if released:
+        drain_cancellations.enqueue()
+    return released
+
+
+def look_after_unknown(*, now: datetime) -> int:
+    """Read the trades of cancellations of unknown outcome whose next look is due; how many were read.
+
+    The pauses grow. A look that shows the end settles it by the mirror; else a person may, on what was seen.
+    """
+    due = list(Cancellation.objects.to_read(now).select_related("item")[: _trades_per_ringing()])
+    for cancellation in due:
+        # Marked first: one that cannot be read goes on by growing pauses too, and holds up no other.
+        pause = READ_PAUSES[min(cancellation.read_count + 1, len(READ_PAUSES) - 1)]
+        row = Cancellation.objects.filter(pk=cancellation.pk, state=CancellationState.UNCERTAIN)
+        row.update(read_from=now + pause, read_count=min(cancellation.read_count + 1, 1_000))
+    read = 0
+    trade_ids = list(dict.fromkeys(cancellation.item.trade_id for cancellation in due))
+    for some in batched(trade_ids, gateway.trades_per_read()):
+        read += len(_look(some, now=now)[0])
+    return read
+
+
+def _trades_per_ringing() -> int:
+    calls = max(1, settings.READS_PER_MINUTE * LOOK_SECONDS // 60 // 2)
+    return calls * gateway.trades_per_read()
+
+
+def _look(trade_ids: Sequence[int], *, now: datetime) -> tuple[dict[int, set[str]], str]:
+    """Read and mirror these trades: the item ids that AssetPay showed of each, and why the others are missing."""
+    trades = list(Trade.objects.filter(pk__in=trade_ids))
+    try:
+        found = gateway.fetch_back(trades, now=now)
+    except (AssetPayError, gateway.CannotAsk) as error:
+        log.warning("looking before acting failed: %s", error)
+        return {}, f"AssetPay could not be asked ({error})"
+    except Exception:
+        # Whatever it is, those after these must get their look.
+        log.exception("looking before acting failed in an unforeseen way")
+        return {}, "AssetPay could not be asked"
+    seen = {}
+    for fetched in found:
+        try:
+            mirrored = mirror_fetched(fetched, origin=ORIGIN, now=now)
+        except Exception:
+            # One poisonous document must not keep the others from being looked at.
+            log.exception("a trade that was read could not be mirrored")
+            continue
+        if mirrored.trade is not None:
+            seen[mirrored.trade.pk] = {part.id for part in fetched.snapshot.items}
+    return seen, "AssetPay did not show this trade"
+
+
+def _release_trade(trade_id: int, cancellation_ids: Iterable[int], *, shown: set[str], now: datetime) -> int:
+    """Decide on the armed ones of one trade together, so that a batch may ask for the trade as a whole."""
+    unseen, facts, released = [], [], 0
+    with transaction.atomic():
+        Trade.objects.select_for_update(no_key=True).get(pk=trade_id)
+        due = Cancellation.objects.to_release(now).filter(pk__in=cancellation_ids).select_related("item__trade")
+        margin = SendBudget.objects.get(pk=1).margin(now)
+        for cancellation in due.order_by("pk"):
+            if cancellation.item.assetpay_id not in shown:
+                unseen.append(cancellation.pk)
+                continue
+            fact = _decide(cancellation, margin, now)
+            if fact is not None:
+                facts.append(fact)
+                released += fact.action == "cancellation.released"
+        record(facts, origin=ORIGIN, now=now)
+    _look_again_later(unseen, "AssetPay did not show this item", now=now)
+    return released
+
+
+def _decide(cancellation: Cancellation, margin: timedelta, now: datetime) -> Fact | None:
+    item = cancellation.item
+    because = disarmed_because(cancellation, now)
+    if because:
+        return take_back(cancellation, because=because, now=now)
+    armed = Cancellation.objects.armed().filter(pk=cancellation.pk)
+    plain = {"read_from": None, "read_count": 0}
+    fires_at = item.fires_at(margin)
+    if cancellation.too_soon_count == 0 and fires_at > now:
+        # The look told another age or another auto-cancel.
+        moved = armed.move(
+            to=CancellationState.SCHEDULED, now=now, send_from=fires_at, waits_for=armed_for(item, fires_at), **plain
+        )
+        verb, after = "cancellation.rescheduled", {"send_from": fires_at.isoformat()}
+    else:
+        moved = armed.move(to=CancellationState.REQUESTED, now=now, send_from=now, waits_for="", **plain)
+        verb, after = "cancellation.released", {"cancellation": str(CancellationState.REQUESTED)}
+    before = {"cancellation": str(CancellationState.SCHEDULED)}
+    return Fact(verb, item=item, before=before, after=after) if moved else None
+
+
+def disarmed_because(cancellation: Cancellation, now: datetime) -> str:
+    """Why an armed cancellation (its item fresh) must not fire, in a sentence; empty where it may."""
+    item: Item = cancellation.item
+    if item.status in OFFERED and cancellation.armed_status not in OFFERED:
+        return "Disarmed: the offer went out to the customer since this was armed. It can still be cancelled by hand."
+    refusal = item.cancel_refusal(now)
+    if refusal is None or refusal.rule == Rule.OLD_ENOUGH:
+        return ""
+    return f"Disarmed: {refusal.sentence}"
+
+
+def _look_again_later(cancellation_ids: Sequence[int], failure: str, *, now: datetime) -> None:
+    for cancellation in Cancellation.objects.armed().filter(pk__in=cancellation_ids):
+        at = now + READ_PAUSES[min(cancellation.read_count, len(READ_PAUSES) - 1)]
+        Cancellation.objects.armed().filter(pk=cancellation.pk).update(
+            read_from=at,
+            read_count=min(cancellation.read_count + 1, 1_000),
+            waits_for=f"{failure[:150]}, and nothing is sent on a stale look. Looked again at {at:%H:%M:%S} UTC.",
+        )

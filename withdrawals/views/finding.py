@@ -1,0 +1,67 @@
+"""Which items an address of the worklist names: the list shows them, and a batch freezes the very same."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from withdrawals.forms import SearchForm
+from withdrawals.models import Batch, Item
+from withdrawals.views.worklist import TAB_BY_NAME, TABS, Items, Tab
+
+
+@dataclass(frozen=True)
+class Found:
+    """The items of an address at one moment, in words too; `problem` where the address could not be read in full."""
+
+    items: Items
+    by_tab: list[Items]
+    tab: Tab
+    tab_asked: Tab
+    text: str
+    is_id: bool
+    batch: Batch | None
+    cursor: str
+    problem: str
+    now: datetime
+
+    @property
+    def in_words(self) -> str:
+        """What was chosen, as a batch keeps it."""
+        if self.batch is not None:
+            return f"What batch {self.batch.pk} could not do"
+        if self.is_id:
+            return f"Found by the id “{self.text}”"
+        return f"“{self.tab.label}”, named like “{self.text}”" if self.text else f"All of “{self.tab.label}”"
+
+
+def find_items(address: Mapping[str, str], *, now: datetime) -> Found:
+    """The items that `tab`, `q` and `batch` of an address name; an id ignores every other filter."""
+    form = SearchForm(address)
+    problem = "" if form.is_valid() else "That search cannot be read. Shorten it, or clear it."
+    text = form.cleaned_data.get("q", "").strip()
+    tab = TAB_BY_NAME.get(address.get("tab") or "can")
+    if tab is None:
+        problem, tab = "There is no such tab. This is what can be cancelled now.", TAB_BY_NAME["can"]
+    matching, is_id = Item.objects.search(text) if text else (None, False)
+    shown = TAB_BY_NAME["all"] if is_id else tab
+    by_tab = [each.holds(now) if matching is None or is_id else each.holds(now) & matching for each in TABS]
+    items = matching if matching is not None and is_id else by_tab[TABS.index(shown)]
+    batch = None
+    if number := form.cleaned_data.get("batch"):
+        batch = Batch.objects.filter(pk=number).first()
+        if batch is None:
+            problem = "There is no such batch. This is the worklist."
+        else:
+            shown, items = TAB_BY_NAME["all"], Item.objects.filter(pk__in=batch.leftovers().values("item"))
+    return Found(
+        items=items,
+        by_tab=by_tab,
+        tab=shown,
+        tab_asked=tab,
+        text=text,
+        is_id=is_id,
+        batch=batch,
+        cursor=form.cleaned_data.get("cursor", ""),
+        problem=problem,
+        now=now,
+    )
