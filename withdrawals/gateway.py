@@ -15,6 +15,7 @@ from withdrawals.assetpay.errors import Refused
 from withdrawals.assetpay.signature import BadSignature, Malformed, parse_header, self_test, verify
 from withdrawals.assetpay.snapshots import TradeSnapshot
 from withdrawals.assetpay.tokens import mint_client_token
+from withdrawals.assetpay.wallet import Wallet
 from withdrawals.models import Item, Route, Trade
 
 __all__ = [
@@ -24,11 +25,13 @@ __all__ = [
     "Fetched",
     "NotAuthentic",
     "Seal",
+    "Wallet",
     "cancel_item",
     "check_signature",
     "fetch_back",
     "fetch_trade",
     "fetch_trades",
+    "fetch_wallet",
     "self_test",
     "trades_per_read",
 ]
@@ -145,6 +148,14 @@ def fetch_back(trades: Sequence[Trade], *, now: datetime) -> tuple[Fetched, ...]
         else:
             found += [fetched] if fetched is not None else []
     return tuple(found)
+
+
+def fetch_wallet() -> Wallet:
+    """The merchant's wallet as AssetPay has it now. Raises CannotAsk without an api-key, or as `fetch_trades` does."""
+    if not settings.ASSETPAY_API_KEY:
+        raise CannotAsk("Reading the wallet needs ASSETPAY_API_KEY, which is not set.")
+    with _client() as client:
+        return client.fetch_wallet()
 
 
 def is_ref(text: str) -> bool:

@@ -207,7 +207,7 @@ def mirror_fetched(fetched: gateway.Fetched, *, origin: Origin, now: datetime) -
         note_sightings(fetched.snapshot.unknown, now=now)
         mirrored = mirror_trade(fetched.snapshot, evidence=Evidence(read=read), origin=origin, now=now)
         if mirrored.trade is not None:
-            Trade.objects.filter(pk=mirrored.trade.pk).update(checked_at=now)
+            Trade.objects.filter(pk=mirrored.trade.pk).update(checked_at=now, answered_at=now)
     return mirrored
 
 

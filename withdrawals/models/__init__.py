@@ -7,24 +7,21 @@ from withdrawals.models.delivery import Delivery, RejectedCall, Verdict
 from withdrawals.models.item import Item, Refusal, Rule
 from withdrawals.models.read import Evidence, Read, Route
 from withdrawals.models.read_state import ReadState
-from withdrawals.models.refund import (
-    EntryKind,
-    Refund,
-    RefundCause,
-    RefundEntry,
-    RefundState,
-    refund_terms,
-)
+from withdrawals.models.refund import EntryKind, Refund, RefundEntry
+from withdrawals.models.refund_approval import ApprovalState, RefundApproval
+from withdrawals.models.refund_rules import RefundCause, RefundState, refund_terms
 from withdrawals.models.send_permit import SendBudget, SendPermit
 from withdrawals.models.sighting import Sighting
 from withdrawals.models.status import Status
 from withdrawals.models.trade import Game, Trade
 from withdrawals.models.user import ROLE_PERMISSIONS, Role, User
+from withdrawals.models.wallet import WalletReading
 
 __all__ = [
     "ROLE_PERMISSIONS",
     "Alarm",
     "AlarmKind",
+    "ApprovalState",
     "Attempt",
     "AttemptOutcome",
     "AuditEntry",
@@ -39,6 +36,7 @@ __all__ = [
     "Read",
     "ReadState",
     "Refund",
+    "RefundApproval",
     "RefundCause",
     "RefundEntry",
     "RefundState",
@@ -55,5 +53,6 @@ __all__ = [
     "Trade",
     "User",
     "Verdict",
+    "WalletReading",
     "refund_terms",
 ]

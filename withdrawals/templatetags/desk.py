@@ -1,6 +1,5 @@
 """Formatting only: money, times, words and tones. Whatever comes from AssetPay stays text."""
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -13,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from withdrawals.models import ROLE_PERMISSIONS, AuditEntry, Game, Status
+from withdrawals.models.masking import mask_tokens
 from withdrawals.models.money import CENT
 
 register = template.Library()
@@ -44,9 +44,21 @@ ACTION_WORDS = {
     "item.appeared": "Item appeared",
     "item.changed": "Item changed",
     "person.created": "Person added",
+    "refund.amount_set": "Amount of the refund set",
+    "refund.approval_approved": "Approved by a second person",
+    "refund.approval_asked": "A second person was asked",
+    "refund.approval_expired": "No second person looked in time",
+    "refund.approval_sent_back": "Sent back to the first person",
+    "refund.approval_void": "Approval void: something changed",
     "refund.changed": "Refund changed",
+    "refund.compensated": "Mistaken confirmation compensated",
     "refund.confirmed": "Refund confirmed",
+    "refund.contradicted": "AssetPay said otherwise after the decision",
     "refund.opened": "Refund opened",
+    "refund.reopened": "Waiver taken back",
+    "refund.waived": "Refund waived",
+    "rows.exported": "Rows exported",
+    "case.exported": "Case file made",
     "trade.appeared": "Trade appeared",
     "trade.changed": "Trade changed",
 }
@@ -62,6 +74,7 @@ TONES = {
     "overtaken": "note",
     "due": "warn",
     "in_review": "note",
+    "awaiting": "busy",
     "applied": "good",
     "approval": "note",
     "quarantined": "bad",
@@ -71,9 +84,6 @@ TONES = {
     "hold": "note",
 }
 NOTHING = "\N{EN DASH}"
-MASK = "•••"
-# The token of a trade link, however JSON or a web address spells its equals sign.
-TOKEN = re.compile(r"(token(?:=|%3D|\\u003d))[^\"'&\\\s<>]+", re.IGNORECASE)
 SECOND_BY_UNIT = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -174,7 +184,7 @@ def tone(state: str) -> str:
 @register.filter
 def mask_token(text: str | None) -> str:
     """`text` without the token of a Steam trade link."""
-    return TOKEN.sub(rf"\g<1>{MASK}", text or "")
+    return mask_tokens(text or "")
 
 
 @register.filter

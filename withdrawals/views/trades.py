@@ -47,7 +47,7 @@ def _trade_page(request: DeskRequest, pk: int, *, problem: str = "", status: int
     context = {
         "trade": trade,
         "rows": rows,
-        "refund_rows": [refund_row(refund, person=request.user) for refund in refunds],
+        "refund_rows": [refund_row(refund, person=request.user, now=now) for refund in refunds],
         "timeline": timeline[:TIMELINE_LENGTH],
         "has_more": len(timeline) > TIMELINE_LENGTH,
         "problem": problem,
