@@ -307,6 +307,10 @@ except InvalidOperation as error:
     raise refuse("REFUND_APPROVAL_LIMIT", "must be an amount in USD, such as 100.00.") from error
 if not REFUND_APPROVAL_LIMIT.is_finite() or REFUND_APPROVAL_LIMIT < 0:
     raise refuse("REFUND_APPROVAL_LIMIT", "must be an amount in USD, such as 100.00.")
+REFUND_APPROVAL_HOURS = whole_number("REFUND_APPROVAL_HOURS", 24, least=1, most=720)
+DECLINED_REFUND_POLICY = env.str("DECLINED_REFUND_POLICY", default="review")
+if DECLINED_REFUND_POLICY not in {"full", "net", "review"}:
+    raise refuse("DECLINED_REFUND_POLICY", "must be full, net or review.")
 # How many reads of trades (up to 100 trades each) may go to AssetPay in a minute: its limit is 100, 3000 once verified.
 READS_PER_MINUTE = whole_number("READS_PER_MINUTE", 60, least=1, most=3_000)
 DEMO = switch("DEMO", default=False)

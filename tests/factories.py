@@ -29,7 +29,7 @@ from withdrawals.models import (
     Verdict,
 )
 from withdrawals.models.cancellation import CLOSED_STATES
-from withdrawals.models.refund import RULE_VERSION
+from withdrawals.models.refund_rules import RULE_VERSION, RULED_STATES
 from withdrawals.models.trade import WITHDRAW
 
 PASSWORD = "withdraw-skins-1"
@@ -150,12 +150,14 @@ class RefundFactory(factory.django.DjangoModelFactory[Refund]):
     class Meta:
         model = Refund
 
-    item = factory.SubFactory(ItemFactory, status=Status.REVERTED)
+    item = factory.SubFactory(ItemFactory, status=Status.REVERTED, status_delivery=factory.SubFactory(DeliveryFactory))
     state = RefundState.DUE
+    ruling = factory.LazyAttribute(lambda refund: refund.state if refund.state in RULED_STATES else RefundState.DUE)
     cause = RefundCause.UNDONE
-    amount = factory.SelfAttribute("item.first_price")
+    price = factory.SelfAttribute("item.first_price")
+    amount = factory.SelfAttribute("price")
     rule_version = RULE_VERSION
-    evidence_delivery = factory.SubFactory(DeliveryFactory)
+    evidence_delivery = factory.SelfAttribute("item.status_delivery")
     evidence_sha256 = factory.SelfAttribute("evidence_delivery.body_sha256")
     opened_at = factory.LazyFunction(lambda: ago(minutes=1))
     changed_at = factory.SelfAttribute("opened_at")
@@ -163,9 +165,15 @@ class RefundFactory(factory.django.DjangoModelFactory[Refund]):
     confirmed_by = factory.Maybe("is_confirmed", factory.SubFactory(UserFactory), None)
     confirmed_at = factory.Maybe("is_confirmed", factory.SelfAttribute("opened_at"), None)
     reference = factory.Maybe("is_confirmed", "payout-1", "")
+    reference_key = factory.SelfAttribute("reference")
+    entries_made = factory.LazyAttribute(lambda refund: int(refund.state == RefundState.CONFIRMED))
+    waived_by = factory.Maybe("is_waived", factory.SubFactory(UserFactory), None)
+    waived_at = factory.Maybe("is_waived", factory.SelfAttribute("opened_at"), None)
+    waived_reason = factory.Maybe("is_waived", "Paid in the shop", "")
 
     class Params:
         is_confirmed = factory.LazyAttribute(lambda refund: refund.state == RefundState.CONFIRMED)
+        is_waived = factory.LazyAttribute(lambda refund: refund.state == RefundState.WAIVED)
 
 
 class RejectedCallFactory(factory.django.DjangoModelFactory[RejectedCall]):

@@ -38,6 +38,8 @@ if "TEST_FOLDER" not in os.environ:
         "UNDO_SECONDS": "0",
         "RECONCILE_SECONDS": "60",
         "REFUND_APPROVAL_LIMIT": "100.00",
+        "REFUND_APPROVAL_HOURS": "24",
+        "DECLINED_REFUND_POLICY": "review",
         # Playwright keeps an event loop running in the thread of the tests.
         "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
     }

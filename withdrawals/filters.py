@@ -172,6 +172,18 @@ class RefundFilter(ItemLinkedSet):
         return queryset.filter(Q(item__in=Item.objects.search(text)[0]) | Q(reference__icontains=text))
 
 
+class MoneyFilter(ItemLinkedSet):
+    """`/refunds/money/`: refunds in any state."""
+
+    class Meta:
+        model = Refund
+        fields: list[str] = []
+
+    def with_text(self, queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
+        """By the item's name or the payout's reference."""
+        return queryset.filter(Q(item__in=Item.objects.search(text)[0]) | Q(reference__icontains=text))
+
+
 class TradeFilter(SearchedSet):
     """`/trades/`."""
 

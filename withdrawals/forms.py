@@ -1,5 +1,6 @@
 """Checks of what a person typed. Nothing is saved here."""
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -101,6 +102,33 @@ class PresenceForm(forms.Form):
         if (self.cleaned_data.get("item") is None) == (self.cleaned_data.get("trade") is None):
             raise forms.ValidationError("Either an item or a trade.")
         return cleaned
+
+
+class SeenForm(forms.Form):
+    """What the person saw when deciding, as a hash."""
+
+    seen = forms.CharField(max_length=64, widget=forms.HiddenInput)
+
+
+class DecisionForm(SeenForm):
+    """Why it is decided so; the words stay in the log."""
+
+    reason = forms.CharField(
+        max_length=500, widget=forms.Textarea(attrs={"rows": 2}), help_text="Staff only. It stays in the audit log."
+    )
+
+
+class AmountForm(DecisionForm):
+    """How much is owed, in USD, and why."""
+
+    amount = forms.DecimalField(
+        min_value=Decimal("0.01"),
+        max_value=Decimal("1000000"),
+        decimal_places=4,
+        label="Amount (USD)",
+        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
+    )
+    field_order = ("amount", "reason", "seen")
 
 
 class SearchForm(forms.Form):

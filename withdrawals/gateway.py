@@ -15,6 +15,7 @@ from withdrawals.assetpay.errors import Refused
 from withdrawals.assetpay.signature import BadSignature, Malformed, parse_header, self_test, verify
 from withdrawals.assetpay.snapshots import TradeSnapshot
 from withdrawals.assetpay.tokens import mint_client_token
+from withdrawals.assetpay.wallet import Wallet
 from withdrawals.models import Item, Route, Trade
 
 __all__ = [
@@ -26,12 +27,14 @@ __all__ = [
     "ReadBack",
     "Seal",
     "TradeCancelAnswer",
+    "Wallet",
     "cancel_item",
     "cancel_trade",
     "check_signature",
     "fetch_back",
     "fetch_trade",
     "fetch_trades",
+    "fetch_wallet",
     "is_ref",
     "self_test",
     "trades_per_read",
@@ -182,6 +185,14 @@ def fetch_back(trades: Sequence[Trade], *, now: datetime) -> ReadBack:
         else:
             found += [fetched] if fetched is not None else []
     return ReadBack(tuple(found), tuple(refused))
+
+
+def fetch_wallet() -> Wallet:
+    """The merchant's wallet as AssetPay has it now. Raises CannotAsk without an api-key, or as `fetch_trades` does."""
+    if not settings.ASSETPAY_API_KEY:
+        raise CannotAsk("Reading the wallet needs ASSETPAY_API_KEY, which is not set.")
+    with _client() as client:
+        return client.fetch_wallet()
 
 
 def is_ref(text: str) -> bool:

@@ -142,6 +142,8 @@ def careless_payments(refund: Refund) -> int:
             actor=actor,
             made_at=NOON,
             reference=str(number),
+            cause=refund.cause,
+            rule_version=refund.rule_version,
             evidence_sha256="0" * 64,
         )
 

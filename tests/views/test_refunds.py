@@ -6,10 +6,21 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.factories import ItemFactory, RefundFactory, ago
+from tests.factories import RefundFactory, ago
 from tests.views.conftest import LogIn
 from tests.views.reading import next_page, rows, text
-from withdrawals.models import AuditEntry, Item, Refund, RefundCause, RefundState, Role, Status
+from withdrawals.models import (
+    AuditEntry,
+    Item,
+    Refund,
+    RefundApproval,
+    RefundCause,
+    RefundEntry,
+    RefundState,
+    Role,
+    Status,
+)
+from withdrawals.models.refund_rules import RULE_VERSION
 
 pytestmark = pytest.mark.django_db
 
@@ -98,7 +109,7 @@ def test_the_dialog_shows_what_is_decided(htmx: Client, refund: Refund) -> None:
     assert refund.item.title in body
     assert refund.item.trade.client_steam_id in body
     assert refund.evidence_sha256[:12] in body
-    assert "rule version 1" in body
+    assert f"rule version {RULE_VERSION}" in body
     assert f'name="seen" value="{refund.fingerprint()}"' in body
     assert 'name="reference"' in body
 
@@ -154,32 +165,164 @@ def test_what_was_typed_wrong_comes_back_into_the_dialog(htmx: Client, refund: R
     assert 'class="error"' in text(response)
 
 
-def test_a_large_refund_waits_for_a_supervisor(agent: Client, supervisor: Client) -> None:
+def approve_form(refund: Refund, **fields: Any) -> dict[str, Any]:
+    """What the approval's dialog sends."""
+    return {"seen": RefundApproval.objects.get(refund=refund, state="open").seal} | fields
+
+
+def test_a_large_refund_takes_two_people(agent: Client, supervisor: Client) -> None:
     large = RefundFactory(item__price=Decimal("100.01"))
 
     page = text(agent.get("/refunds/"))
-    refused = agent.post(f"/refunds/{large.pk}/confirm/", form(large))
-    taken = supervisor.post(f"/refunds/{large.pk}/confirm/", form(large))
+    asked = agent.post(f"/refunds/{large.pk}/confirm/", form(large))
+    waiting = text(supervisor.get("/refunds/?state=awaiting"))
+    shown = text(supervisor.get(f"/refunds/{large.pk}/approve/"))
+    approved = supervisor.post(f"/refunds/{large.pk}/approve/", approve_form(large))
 
-    assert "a supervisor confirms" in page
-    assert f'id="confirm-{large.pk}" data-size="sm" disabled' in page
-    assert (refused.status_code, taken.status_code) == (409, 303)
+    assert "Takes two people" in page
+    assert (asked.status_code, approved.status_code) == (303, 303)
+    assert f'id="approve-{large.pk}"' in waiting
+    assert "payout-77" in shown
+    assert "100.0100" in shown
+    entry = RefundEntry.objects.get()
+    assert (entry.amount, entry.reference) == (Decimal("100.01"), "payout-77")
+    assert entry.approved_by not in (None, entry.actor)
+
+
+def test_an_agent_sees_that_a_supervisor_approves(agent: Client) -> None:
+    large = RefundFactory(item__price=Decimal("100.01"))
+    agent.post(f"/refunds/{large.pk}/confirm/", form(large))
+
+    page = text(agent.get("/refunds/?state=awaiting"))
+
+    assert f'id="approve-{large.pk}" data-size="sm" disabled' in page
+    assert "another person approves" in page
+
+
+def test_a_void_approval_says_what_changed(agent: Client, supervisor: Client) -> None:
+    large = RefundFactory(item__price=Decimal("100.01"))
+    agent.post(f"/refunds/{large.pk}/confirm/", form(large))
+    sent = approve_form(large)
+    Item.objects.filter(pk=large.item_id).update(price=Decimal(90))
+
+    response = supervisor.post(f"/refunds/{large.pk}/approve/", sent)
+
+    large.refresh_from_db()
+    assert response.status_code == 409
+    assert "price latest was 100.0100, is 90.0000" in text(response)
+    assert (large.state, RefundApproval.objects.get().state) == (RefundState.DUE, "void")
+    assert not RefundEntry.objects.exists()
+
+
+def test_a_supervisor_sends_it_back_with_a_reason(agent: Client, supervisor: Client) -> None:
+    large = RefundFactory(item__price=Decimal("100.01"))
+    agent.post(f"/refunds/{large.pk}/confirm/", form(large))
+
+    nothing_said = supervisor.post(f"/refunds/{large.pk}/send-back/", approve_form(large, reason=""))
+    response = supervisor.post(f"/refunds/{large.pk}/send-back/", approve_form(large, reason="which payout?"))
+
+    large.refresh_from_db()
+    assert (nothing_said.status_code, response.status_code, large.state) == (422, 303, RefundState.DUE)
+
+
+def test_a_mistaken_confirmation_is_compensated_and_paid_again(agent: Client, supervisor: Client) -> None:
+    refund = RefundFactory()
+    agent.post(f"/refunds/{refund.pk}/confirm/", form(refund))
+
+    response = supervisor.post(f"/refunds/{refund.pk}/compensate/", form(refund, reason="paid the wrong customer"))
+    refund.refresh_from_db()
+    state = refund.state
+    again = agent.post(f"/refunds/{refund.pk}/confirm/", form(refund, reference="payout-78"))
+
+    refund.refresh_from_db()
+    assert (response.status_code, again.status_code, state) == (303, 303, RefundState.DUE)
+    kinds = list(RefundEntry.objects.order_by("number").values_list("number", "kind"))
+    assert kinds == [(1, "confirmation"), (2, "compensation"), (3, "confirmation")]
+    assert (refund.state, refund.net, refund.reference) == (RefundState.CONFIRMED, Decimal("12.34"), "payout-78")
+
+
+def test_waiving_and_reopening_are_a_supervisors_with_a_reason(agent: Client, supervisor: Client) -> None:
+    refund = RefundFactory()
+
+    refused = agent.post(f"/refunds/{refund.pk}/waive/", form(refund, reason="x"))
+    waived = supervisor.post(f"/refunds/{refund.pk}/waive/", form(refund, reason="paid in the shop"))
+    page = text(agent.get("/refunds/?state=waived"))
+    reopened = supervisor.post(f"/refunds/{refund.pk}/reopen/", form(refund, reason="it was not"))
+
+    refund.refresh_from_db()
+    assert (refused.status_code, waived.status_code, reopened.status_code) == (403, 303, 303)
+    assert "paid in the shop" in page
+    assert refund.state == RefundState.DUE
+
+
+def test_a_reference_that_was_used_before_is_warned_about_before_and_after(agent: Client) -> None:
+    first, second = RefundFactory(), RefundFactory()
+    agent.post(f"/refunds/{first.pk}/confirm/", form(first, reference="Payout 77"))
+
+    before = text(agent.get(f"/refunds/{second.pk}/reference/", {"reference": "payout77 "}))
+    fresh = text(agent.get(f"/refunds/{second.pk}/reference/", {"reference": "payout-78"}))
+    after = agent.post(f"/refunds/{second.pk}/confirm/", form(second, reference="payout77"), follow=True)
+    rows_then = text(agent.get("/refunds/?state=confirmed"))
+
+    assert "used before" in before
+    assert fresh.strip() == ""
+    assert "was used before" in text(after)
+    assert rows_then.count("This reference was used for another refund too") == 2
+
+
+def test_prices_that_differ_stand_side_by_side_with_why(agent: Client) -> None:
+    RefundFactory(item__price=Decimal("12.34"), item__first_price=Decimal("10.00"))
+
+    page = text(agent.get("/refunds/"))
+
+    assert "<strong>$10.00</strong>" in page
+    assert "first seen $10.00" in page
+    assert "latest $12.34" in page
+    assert "the customer was charged the price first seen" in page
+
+
+def test_the_rules_are_shown_with_every_version(agent: Client) -> None:
+    page = text(agent.get("/refunds/rules/"))
+
+    assert 'id="version-1"' in page
+    assert f'id="version-{RULE_VERSION}"' in page
+    assert "2 % of the price, at most $9" in page
 
 
 def test_a_refund_in_review_is_a_supervisors(agent: Client, supervisor: Client) -> None:
-    doubtful = RefundFactory(state=RefundState.IN_REVIEW, cause=RefundCause.DECLINED)
+    doubtful = RefundFactory(
+        item__status=Status.DECLINED, state=RefundState.IN_REVIEW, cause=RefundCause.DECLINED, loss=Decimal("0.2468")
+    )
 
-    assert "In review: a supervisor decides." in text(agent.get("/refunds/?state=in_review"))
+    page = text(agent.get("/refunds/?state=in_review"))
+    assert "In review: a supervisor decides." in page
+    assert "AssetPay keeps $0.2468" in page
     assert agent.post(f"/refunds/{doubtful.pk}/confirm/", form(doubtful)).status_code == 409
     assert supervisor.post(f"/refunds/{doubtful.pk}/confirm/", form(doubtful)).status_code == 303
 
 
-def test_without_a_price_there_is_nothing_to_confirm(supervisor: Client) -> None:
+def test_a_supervisor_sets_an_amount_where_none_is_known_and_two_people_confirm_it(supervisor: Client) -> None:
     unpriced = RefundFactory(
-        item=ItemFactory(status=Status.REVERTED, price=None),
+        item__status=Status.REVERTED,
+        item__price=None,
+        item__trade__total_price=None,
         state=RefundState.IN_REVIEW,
         cause=RefundCause.PRICE_UNKNOWN,
-        amount=None,
+    )
+
+    supervisor.post(f"/refunds/{unpriced.pk}/amount/", form(unpriced, amount="5.00", reason="the shop's receipt"))
+    supervisor.post(f"/refunds/{unpriced.pk}/confirm/", form(unpriced))
+
+    unpriced.refresh_from_db()
+    assert (unpriced.amount, unpriced.state) == (Decimal(5), RefundState.AWAITING)
+
+
+def test_without_a_price_there_is_nothing_to_confirm(supervisor: Client) -> None:
+    unpriced = RefundFactory(
+        item__status=Status.REVERTED,
+        item__price=None,
+        state=RefundState.IN_REVIEW,
+        cause=RefundCause.PRICE_UNKNOWN,
     )
 
     assert "no amount to confirm" in text(supervisor.get("/refunds/?state=in_review"))

@@ -1,16 +1,25 @@
-"""Taking the audit log away. Each export is an entry of the log itself, and a whole one ends with it."""
+"""Taking rows, a case or the log itself out of the desk: an entry in the log, before the first byte leaves."""
 
 from datetime import datetime
 
 from django.db import transaction
 
 from withdrawals.actions.audit import Fact, Origin, Value, record
-from withdrawals.models import AuditHead
+from withdrawals.models import AuditHead, Item
 
 
 def note_export(*, of: str, form: str, filters: str = "", origin: Origin, now: datetime) -> AuditHead:
-    """Write down that `origin` takes rows away: of which list, as what, by which filters. Returns the head after it."""
+    """Write down that `origin` takes rows away: of which list, as what, by which filters. Returns the head after it.
+
+    An export of the whole log ends with this entry.
+    """
     with transaction.atomic():
-        after: dict[str, Value] = {"list": of, "form": form, "filters": filters[:300]}
+        after: dict[str, Value] = {"list": of, "form": form, "filters": filters[:500]}
         record([Fact("rows.exported", after=after)], origin=origin, now=now)
         return AuditHead.objects.get(pk=1)
+
+
+def note_case_file(*, item: Item, sha256: str, origin: Origin, now: datetime) -> None:
+    """Write down that `origin` made the case file of an item (its trade loaded), with the file's own hash."""
+    with transaction.atomic():
+        record([Fact("case.exported", item=item, after={"sha256": sha256})], origin=origin, now=now)

@@ -15,6 +15,7 @@ from withdrawals.actions.audit import CLOCK, Fact, Origin, record
 from withdrawals.actions.cancellations import armed_for
 from withdrawals.actions.judgement import READ_PAUSES
 from withdrawals.actions.sending import drain_cancellations
+from withdrawals.actions.sightings import note_error_key
 from withdrawals.actions.taking_back import take_back
 from withdrawals.actions.trades import mirror_fetched
 from withdrawals.assetpay.errors import AssetPayError
@@ -94,14 +95,17 @@ def _look(trade_ids: Sequence[int], *, now: datetime) -> tuple[dict[int, set[str
     try:
         found = gateway.fetch_back(trades, now=now)
     except (AssetPayError, gateway.CannotAsk) as error:
+        note_error_key(error, now=now)
         log.warning("looking before acting failed: %s", error)
         return {}, f"AssetPay could not be asked ({error})"
     except Exception:
         # Whatever it is, those after these must get their look.
         log.exception("looking before acting failed in an unforeseen way")
         return {}, "AssetPay could not be asked"
+    for error in found.refused:
+        note_error_key(error, now=now)
     seen = {}
-    for fetched in found:
+    for fetched in found.fetched:
         try:
             mirrored = mirror_fetched(fetched, origin=ORIGIN, now=now)
         except Exception:

@@ -21,7 +21,7 @@ from withdrawals.actions.sightings import note_error_key, note_sightings
 from withdrawals.assetpay.errors import AssetPayError
 from withdrawals.assetpay.snapshots import TradeSnapshot
 from withdrawals.models import Evidence, Item, Read, ReadState, Source, Trade
-from withdrawals.models.refund import needs_refund
+from withdrawals.models.refund_rules import needs_refund
 from withdrawals.models.status import OPEN
 from withdrawals.models.trade import WITHDRAW
 
@@ -228,7 +228,7 @@ def mirror_fetched(fetched: gateway.Fetched, *, origin: Origin, now: datetime) -
     with transaction.atomic():
         mirrored = mirror_trade(fetched.snapshot, evidence=Evidence(read=read), origin=origin, now=now)
         if mirrored.trade is not None:
-            Trade.objects.filter(pk=mirrored.trade.pk).update(checked_at=now)
+            Trade.objects.filter(pk=mirrored.trade.pk).update(checked_at=now, answered_at=now)
         # Behind the log's head, as where a callback brings them.
         note_sightings(fetched.snapshot.unknown, now=now)
     return mirrored

@@ -20,6 +20,7 @@ from withdrawals.assetpay.reads import Health, read_health, read_page, read_seve
 from withdrawals.assetpay.snapshots import TradeSnapshot
 from withdrawals.assetpay.transport import Transport, path_segment
 from withdrawals.assetpay.verdicts import NOT_FOUND, TRADE_NOT_FOUND
+from withdrawals.assetpay.wallet import Wallet, read_wallet
 from withdrawals.assetpay.words import GAME_CS2, GAME_RUST, WITHDRAW
 
 MAX_REFS = 100
@@ -156,6 +157,10 @@ class AssetPayClient:
         """Yield the customer's trades in CS2, then in Rust: AssetPay's list takes one game and defaults to CS2."""
         for game in (GAME_CS2, GAME_RUST):
             yield from self.list_client_trades(token_maker=token_maker, game=game, type=type)
+
+    def fetch_wallet(self) -> Wallet:
+        """Return the merchant's own balances: GET /v1/wallets/me/balance."""
+        return read_wallet(self._read("/v1/wallets/me/balance", self._secure_headers, {}))
 
     def health(self) -> Health:
         """Return how AssetPay says it is: GET /health, without any credentials."""

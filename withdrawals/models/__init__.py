@@ -13,14 +13,9 @@ from withdrawals.models.note import Note
 from withdrawals.models.presence import Presence
 from withdrawals.models.read import Evidence, Read, Route
 from withdrawals.models.read_state import ReadState
-from withdrawals.models.refund import (
-    EntryKind,
-    Refund,
-    RefundCause,
-    RefundEntry,
-    RefundState,
-    refund_terms,
-)
+from withdrawals.models.refund import EntryKind, Refund, RefundEntry
+from withdrawals.models.refund_approval import ApprovalState, RefundApproval
+from withdrawals.models.refund_rules import RefundCause, RefundState, refund_terms
 from withdrawals.models.saved_view import SavedList, SavedView
 from withdrawals.models.send_permit import SendBudget, SendPermit
 from withdrawals.models.settlement import SettledAs, Settlement
@@ -28,6 +23,7 @@ from withdrawals.models.sighting import Sighting
 from withdrawals.models.status import Status
 from withdrawals.models.trade import Game, Trade
 from withdrawals.models.user import ROLE_PERMISSIONS, Role, User
+from withdrawals.models.wallet import WalletReading
 
 __all__ = [
     "ROLE_PERMISSIONS",
@@ -35,6 +31,7 @@ __all__ = [
     "AlarmKind",
     "Anchor",
     "AnchorPlace",
+    "ApprovalState",
     "Attempt",
     "AttemptOutcome",
     "AuditAnchor",
@@ -57,6 +54,7 @@ __all__ = [
     "Read",
     "ReadState",
     "Refund",
+    "RefundApproval",
     "RefundCause",
     "RefundEntry",
     "RefundState",
@@ -79,5 +77,6 @@ __all__ = [
     "Trade",
     "User",
     "Verdict",
+    "WalletReading",
     "refund_terms",
 ]

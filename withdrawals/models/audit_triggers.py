@@ -5,11 +5,16 @@ a system check says when one is missing.
 """
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 
+LEDGER = "withdrawals_refundentry"
+# The ledger takes only the next number: with odd confirmations and even compensations that makes two in a row
+# impossible. Two at one instant may both be next; the unique number refuses one of them.
+IN_LINE = f"{LEDGER}_in_line"
 PROTECTED_TABLES = (
     "withdrawals_auditentry",
     "withdrawals_auditanchor",
-    "withdrawals_refundentry",
+    LEDGER,
     "withdrawals_note",
 )
 
@@ -23,8 +28,15 @@ def create_triggers(connection: BaseDatabaseWrapper) -> None:
                 "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
                 "$$ BEGIN RAISE EXCEPTION 'rows of % never change', TG_TABLE_NAME; END $$"
             )
+            cursor.execute(
+                "CREATE OR REPLACE FUNCTION refuse_gap() RETURNS trigger LANGUAGE plpgsql AS "  # noqa: S608 # our own name
+                f"$$ BEGIN IF NEW.number <> 1 + (SELECT count(*) FROM {LEDGER} WHERE refund_id = NEW.refund_id) "
+                "THEN RAISE EXCEPTION 'this is not the next row of the ledger'; END IF; RETURN NEW; END $$"
+            )
         for table, event, name in _wanted(connection.vendor):
-            if connection.vendor == "postgresql":
+            if event == "INSERT":
+                _refuse_gaps(cursor, connection.vendor)
+            elif connection.vendor == "postgresql":
                 level = "STATEMENT" if event == "TRUNCATE" else "ROW"
                 cursor.execute(
                     f"CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH {level} EXECUTE FUNCTION refuse_change()"
@@ -34,6 +46,17 @@ def create_triggers(connection: BaseDatabaseWrapper) -> None:
                     f"CREATE TRIGGER {name} BEFORE {event} ON {table} "
                     f"BEGIN SELECT RAISE(ABORT, 'rows of {table} never change'); END"
                 )
+
+
+def _refuse_gaps(cursor: CursorWrapper, vendor: str) -> None:
+    if vendor == "postgresql":
+        cursor.execute(f"CREATE TRIGGER {IN_LINE} BEFORE INSERT ON {LEDGER} FOR EACH ROW EXECUTE FUNCTION refuse_gap()")
+        return
+    cursor.execute(
+        f"CREATE TRIGGER {IN_LINE} BEFORE INSERT ON {LEDGER} "  # noqa: S608 # names of our own
+        f"WHEN NEW.number <> 1 + (SELECT count(*) FROM {LEDGER} WHERE refund_id = NEW.refund_id) "
+        "BEGIN SELECT RAISE(ABORT, 'this is not the next row of the ledger'); END"
+    )
 
 
 def drop_triggers(connection: BaseDatabaseWrapper) -> None:
@@ -61,7 +84,8 @@ def _wanted(vendor: str) -> list[tuple[str, str, str]]:
     # INSERT OR REPLACE deletes without a DELETE trigger on SQLite, but only where a unique value repeats; the
     # runtime never writes so, and the chain of hashes shows it.
     events = ("UPDATE", "DELETE", "TRUNCATE") if vendor == "postgresql" else ("UPDATE", "DELETE")
-    return [(table, event, f"{table}_no_{event.lower()}") for table in PROTECTED_TABLES for event in events]
+    refusals = [(table, event, f"{table}_no_{event.lower()}") for table in PROTECTED_TABLES for event in events]
+    return [*refusals, (LEDGER, "INSERT", IN_LINE)]
 
 
 def powers_over_protected_tables(connection: BaseDatabaseWrapper) -> list[str]:

@@ -23,8 +23,8 @@ WITHDRAW = "withdraw"
 # Steam lets a trade be reversed for seven days; AssetPay reports `reverted` after `completed` too.
 MAY_BE_REVERTED_FOR = timedelta(days=8)
 REST_OF_THE_DELIVERED = timedelta(hours=4)
-# RefundState.DUE and IN_REVIEW, which stand in a module above this one.
-UNDECIDED_REFUNDS = ("due", "in_review")
+# OWED_REFUNDS, which stand in a module above this one.
+UNDECIDED_REFUNDS = ("due", "in_review", "awaiting")
 
 
 class TradeQuerySet(models.QuerySet["Trade"]):
@@ -107,6 +107,8 @@ class Trade(models.Model):
     last_seen_at = models.DateTimeField()
     # The last time that we asked AssetPay for this trade, and what came of it.
     checked_at = models.DateTimeField(null=True)
+    # The last time that AssetPay answered such a question about it.
+    answered_at = models.DateTimeField(null=True)
 
     objects = TradeQuerySet.as_manager()
 

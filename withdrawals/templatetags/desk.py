@@ -1,6 +1,5 @@
 """Formatting only: money, times, words and tones. Whatever comes from AssetPay stays text."""
 
-import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -12,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from withdrawals.models import ROLE_PERMISSIONS, Game, Status
+from withdrawals.models.masking import mask_tokens
 from withdrawals.models.money import CENT
 
 register = template.Library()
@@ -63,10 +63,20 @@ ACTION_WORDS = {
     "person.factor_added": "Second factor set up",
     "person.factor_removed": "Second factor given up",
     "person.logged_in": "Logged in",
+    "refund.amount_set": "Amount of the refund set",
+    "refund.approval_approved": "Approved by a second person",
+    "refund.approval_asked": "A second person was asked",
+    "refund.approval_expired": "No second person looked in time",
+    "refund.approval_sent_back": "Sent back to the first person",
+    "refund.approval_void": "Approval void: something changed",
     "refund.changed": "Refund changed",
+    "refund.compensated": "Mistaken confirmation compensated",
     "refund.confirmed": "Refund confirmed",
-    "refund.contradicted": "AssetPay contradicts a confirmed refund",
+    "refund.contradicted": "AssetPay said otherwise after the decision",
     "refund.opened": "Refund opened",
+    "refund.reopened": "Waiver taken back",
+    "refund.waived": "Refund waived",
+    "case.exported": "Case file made",
     "trade.appeared": "Trade appeared",
     "trade.changed": "Trade changed",
     "rows.exported": "Rows exported",
@@ -89,6 +99,7 @@ TONES = {
     "finished": "good",
     "due": "warn",
     "in_review": "note",
+    "awaiting": "busy",
     "applied": "good",
     "approval": "note",
     "quarantined": "bad",
@@ -98,9 +109,6 @@ TONES = {
     "hold": "note",
 }
 NOTHING = "\N{EN DASH}"
-MASK = "•••"
-# The token of a trade link, however JSON or a web address spells its equals sign.
-TOKEN = re.compile(r"(token(?:=|%3D|\\u003d))[^\"'&\\\s<>]+", re.IGNORECASE)
 SECOND_BY_UNIT = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -210,7 +218,7 @@ def tone(state: str) -> str:
 @register.filter
 def mask_token(text: str | None) -> str:
     """`text` without the token of a Steam trade link."""
-    return TOKEN.sub(rf"\g<1>{MASK}", text or "")
+    return mask_tokens(text or "")
 
 
 @register.filter

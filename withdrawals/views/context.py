@@ -10,7 +10,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from withdrawals.models import Alarm, AlarmKind, Cancellation, CancellationState, Delivery, Refund, RefundState
+from withdrawals.models import Alarm, AlarmKind, Cancellation, CancellationState, Delivery, Refund
+from withdrawals.models.refund_rules import OWED_REFUNDS
 from withdrawals.views.access import DeskRequest
 from withdrawals.views.worklist import TAB_BY_NAME, count_up_to
 
@@ -98,7 +99,7 @@ class Desk:
     def rail(self) -> list[RailEntry]:
         """The noun pages, in the order of the work, with what waits in each."""
         in_progress = Cancellation.objects.open().count()
-        refunds = Refund.objects.filter(state__in=[RefundState.DUE, RefundState.IN_REVIEW]).count()
+        refunds = Refund.objects.filter(state__in=OWED_REFUNDS).count()
         troubled = Delivery.objects.needing_a_person().count()
         entries = [
             RailEntry("overview", "Overview", "gauge"),

@@ -57,7 +57,7 @@ def _trade_page(
         "rows": rows,
         "truths": [truth(row, known) for row in rows],
         "note_form": note_form or NoteForm(),
-        "refund_rows": [refund_row(refund, person=request.user) for refund in refunds],
+        "refund_rows": [refund_row(refund, person=request.user, now=now) for refund in refunds],
         "timeline": moments,
         "has_more": has_more,
         "problem": problem,

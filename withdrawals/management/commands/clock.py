@@ -14,14 +14,17 @@ from withdrawals.actions.alarms import watch_callbacks
 from withdrawals.actions.audit_checks import keep_log
 from withdrawals.actions.clock import Bell
 from withdrawals.actions.looking import LOOK_SECONDS, look_at_assetpay
+from withdrawals.actions.refund_approvals import expire_approvals
 from withdrawals.actions.sending import drain_cancellations
 from withdrawals.actions.trades import reconcile_trades
+from withdrawals.actions.wallet import read_wallet
 
 SENDER_SECONDS = 2
 # An alarm must ring within a minute.
 WATCH_SECONDS = 20
 # An anchor of the audit log is due every minute or 100 entries.
 LOG_SECONDS = 5
+EXPIRY_SECONDS = 60
 HOUR = 3_600
 
 
@@ -38,6 +41,8 @@ class Command(BaseCommand):
         scheduler.add_job(ring, "interval", [Bell(reconcile_trades)], seconds=settings.RECONCILE_SECONDS)
         scheduler.add_job(ring, "interval", [Bell(watch_callbacks)], seconds=WATCH_SECONDS)
         scheduler.add_job(ring, "interval", [Bell(keep_log)], seconds=LOG_SECONDS)
+        scheduler.add_job(ring, "interval", [Bell(read_wallet)], seconds=settings.RECONCILE_SECONDS)
+        scheduler.add_job(ring, "interval", [Bell(expire_approvals)], seconds=EXPIRY_SECONDS)
         scheduler.add_job(forget_finished_wake_ups, "interval", seconds=HOUR)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: scheduler.shutdown(wait=False))
