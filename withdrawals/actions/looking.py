@@ -102,8 +102,8 @@ def _look(trade_ids: Sequence[int], *, now: datetime) -> tuple[dict[int, set[str
         # Whatever it is, those after these must get their look.
         log.exception("looking before acting failed in an unforeseen way")
         return {}, "AssetPay could not be asked"
-    for error in found.refused:
-        note_error_key(error, now=now)
+    for no in found.refused:
+        note_error_key(no, now=now)
     seen = {}
     for fetched in found.fetched:
         try:

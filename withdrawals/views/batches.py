@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
@@ -42,7 +42,7 @@ ACTS: dict[str, tuple[Callable[..., Batch], str]] = {
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs("see_desk")
-def batch_list(request: DeskRequest) -> HttpResponse:
+def batch_list(request: DeskRequest) -> HttpResponseBase:
     """/batches/: the batches, newest first; POST freezes a selection and leads to its preview."""
     if request.method == "POST":
         return _draft(request)
