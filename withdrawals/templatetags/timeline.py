@@ -58,10 +58,11 @@ UNSAID = {
 }
 MONEY = {"price", "first_price", "market_price", "total_price", "amount"}
 TIMES = {"auto_cancel_at", "hold_end_at", "active_at", "opened_at"}
+STATUSES = {str(status): words for status, words in STATUS_WORDS.items()}
 WORDS: dict[str, dict[str, str]] = {
-    "status": {**STATUS_WORDS},
-    "item_status": {**STATUS_WORDS},
-    "reported_status": {**STATUS_WORDS},
+    "status": STATUSES,
+    "item_status": STATUSES,
+    "reported_status": STATUSES,
     "cancellation": dict(CancellationState.choices),
     "refund": dict(RefundState.choices),
     "cause": dict(RefundCause.choices),
