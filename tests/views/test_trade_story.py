@@ -224,7 +224,7 @@ def test_ids_can_be_copied_and_lead_to_steam(agent: Client) -> None:
     assert 'href="https://steamcommunity.com/tradeoffer/6800000001/"' in body
     assert 'href="https://steamcommunity.com/profiles/76561198000000009"' in body
     assert f'data-copy="{trade.assetpay_id}"' in body
-    assert "steamcommunity.com" not in odd_body
+    assert 'href="https://steamcommunity.com' not in odd_body
     assert "<script>" not in odd_body
 
 

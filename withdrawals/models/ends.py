@@ -47,9 +47,8 @@ def with_own_id(rows: QuerySet[Any, Any], ids: Sequence[str]) -> QuerySet[Any, A
     """Those of `rows` whose `assetpay_id` is one of these, in whatever case, found by their tails."""
     lower = [each.lower() for each in ids]
     tails = {each[-SHORTEST_TAIL:] for each in lower}
-    return rows.alias(tail=Tail("assetpay_id"), lower_id=Lower("assetpay_id")).filter(
-        tail__in=tails, lower_id__in=lower
-    )
+    found: QuerySet[Any, Any] = rows.alias(tail=Tail("assetpay_id"), lower_id=Lower("assetpay_id"))
+    return found.filter(tail__in=tails, lower_id__in=lower)
 
 
 def keys_of_any(*rows: QuerySet[Any, Any]) -> QuerySet[Any, Any]:

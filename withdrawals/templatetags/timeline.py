@@ -39,7 +39,6 @@ NAMES = {
     "hold_end_at": "hold ends",
     "active_at": "offered",
     "reverted_by": "undone by",
-    "icon_url": "picture",
     "paint_seed": "pattern",
     "item_type": "type",
     "appid": "game",
@@ -47,13 +46,23 @@ NAMES = {
     "opened_at": "opened",
 }
 # What says nothing to an agent: our own bookkeeping, kept in the audit log.
-UNSAID = {"position", "signs", "unknown", "is_opened_at_known", "first_price_reported_at", "status_reported_at"}
+UNSAID = {
+    "position",
+    "tradable",
+    "icon_url",
+    "signs",
+    "unknown",
+    "is_opened_at_known",
+    "first_price_reported_at",
+    "status_reported_at",
+}
 MONEY = {"price", "first_price", "market_price", "total_price", "amount"}
 TIMES = {"auto_cancel_at", "hold_end_at", "active_at", "opened_at"}
+STATUSES = {str(status): words for status, words in STATUS_WORDS.items()}
 WORDS: dict[str, dict[str, str]] = {
-    "status": {**STATUS_WORDS},
-    "item_status": {**STATUS_WORDS},
-    "reported_status": {**STATUS_WORDS},
+    "status": STATUSES,
+    "item_status": STATUSES,
+    "reported_status": STATUSES,
     "cancellation": dict(CancellationState.choices),
     "refund": dict(RefundState.choices),
     "cause": dict(RefundCause.choices),
