@@ -181,7 +181,7 @@ class Day:
         answers: list[CancelAnswer | Exception] = [
             CancelAnswer(item.trade.assetpay_id, item.assetpay_id, None, request_id),
             Refused("TRADE_NOT_CANCELLABLE", 28, "no", request_id, 409),
-            ToldToWait("RATE_LIMITED", 1005, "wait", request_id, 429, seconds=1),
+            ToldToWait(1, "RATE_LIMITED", 1005, "wait", request_id, 429, stated=True),
             NotSent(reason="ConnectError"),
             OutcomeUnknown(reason="ReadTimeout", http_status=None, request_id=request_id, lost_answer=True),
         ]

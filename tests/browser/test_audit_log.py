@@ -27,7 +27,7 @@ def test_f74_the_auditor_reads_who_cancelled_on_what_evidence_and_who_confirmed_
     expect(answers["who"]).to_contain_text(f"{scenery.agent} asked on")
     expect(answers["evidence"]).to_contain_text(refund.evidence_sha256)
     expect(answers["evidence"]).to_contain_text(refund.evidence_delivery.delivery_id)
-    expect(answers["money"]).to_contain_text(f"{scenery.supervisor} confirmed $18.06")
+    expect(answers["money"]).to_contain_text(f"{scenery.supervisor} confirmed ${refund.net:.2f}")
     expect(answers["money"]).to_contain_text("payout-2026-11-0481")
     number = AuditEntry.objects.get(action="refund.confirmed").number
     answers["money"].get_by_role("link", name=str(number), exact=True).click()
