@@ -182,7 +182,7 @@ def test_f11_eight_copies_of_a_delivery_at_one_instant_have_one_effect(count: in
 
 
 def test_f11_the_constraint_alone_gives_careless_receivers_one_effect(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliveries, "_locked", lambda *_: None)
+    monkeypatch.setattr(deliveries, "_same_body", lambda *_: None)
 
     outcomes, effects = eight_copies("careless")
 

@@ -56,6 +56,9 @@ class Scenery:
     draft: int
     batch: int
     unknown: int
+    large: int
+    due: int
+    item: int
 
     def screens(self) -> dict[str, str]:
         """The path of each screen worth a look, by name."""
@@ -87,6 +90,13 @@ class Scenery:
             "refunds": "/refunds/",
             "refunds-in-review": "/refunds/?state=in_review",
             "refunds-confirmed": "/refunds/?state=confirmed",
+            "refunds-awaiting": "/refunds/?state=awaiting",
+            "refund-approve": f"/refunds/{self.large}/approve/",
+            "refund-waive": f"/refunds/{self.due}/waive/",
+            "refund-rules": "/refunds/rules/",
+            "money": "/refunds/money/",
+            "case-file": f"/items/{self.item}/case/",
+            "customer-text": f"/items/{self.item}/customer-text/",
             "dialog-refund": "/refunds/",
             "deliveries": "/deliveries/",
             "delivery": f"/deliveries/{self.delivery}/",
@@ -114,8 +124,10 @@ def make_scenery() -> Scenery:
             _answered(ask(item, actor=agent, now=opened + timedelta(minutes=40)).item, opened + timedelta(minutes=41))
         end = now - timedelta(minutes=30 + len(tail))
         _call(opened, tail, [CAST[int(tail, 16) % 10]], status, reported=end, price="23.50")
+    _call(now - timedelta(hours=6), "fa0", [CAST[2]], "reverted", reported=now - timedelta(minutes=50))
     _asked_in_every_way(agent, now)
-    _confirmed(supervisor, now)
+    _confirm("ffb", supervisor, now)
+    _confirm("fa0", agent, now)
     deliver(b'{"trade":{"id":"66f0', now=now - timedelta(minutes=12))
     RejectedCallFactory(received_at=now - timedelta(minutes=50))
     odd = deliver(
@@ -133,11 +145,14 @@ def make_scenery() -> Scenery:
     return Scenery(
         agent.email,
         supervisor.email,
-        item_of(_id("whole"), f"{_id('whole')}0").trade_id,
+        item_of(_id("many"), f"{_id('many')}0").trade_id,
         odd.pk,
-        draft,
-        batch,
-        Cancellation.objects.get(item=_item("02")).pk,
+        draft=draft,
+        batch=batch,
+        unknown=Cancellation.objects.get(item=_item("02")).pk,
+        large=Refund.objects.get(item=_item("fa0")).pk,
+        due=Refund.objects.get(item=_item("ffa")).pk,
+        item=_item("ffb").pk,
     )
 
 
@@ -256,13 +271,13 @@ def _batches(agent: User, supervisor: User, now: datetime) -> tuple[int, int]:
     return draft.pk, batch.pk
 
 
-def _confirmed(supervisor: User, now: datetime) -> None:
-    refund = Refund.objects.select_related("item").get(item=_item("ffb"))
+def _confirm(tail: str, who: User, now: datetime) -> None:
+    refund = Refund.objects.select_related("item").get(item=_item(tail))
     confirm_refund(
         refund_id=refund.pk,
         seen=refund.fingerprint(),
         reference="payout-2026-11-0481",
-        actor=supervisor,
-        origin=Origin(Source.SCREEN, actor=supervisor),
+        actor=who,
+        origin=Origin(Source.SCREEN, actor=who),
         now=now - timedelta(minutes=5),
     )

@@ -14,9 +14,9 @@ from withdrawals.models.audit_chain import Walk, by_number
 from withdrawals.outbound.anchors import AnchorFailed
 
 # How long one wake-up walks before it lets the worker do something else: a cancellation may wait to be sent.
-WORK_SECONDS = 2
+WORK_MS = 2_000
 # What a page may wait for.
-PAGE_SECONDS = 0.3
+PAGE_MS = 300
 # A check that nobody carried on with for this long is taken up again.
 FORGOTTEN = timedelta(seconds=20)
 
@@ -34,7 +34,7 @@ def start_check(*, actor: User, origin: Origin, now: datetime) -> AuditCheck:
             carry_on_checking.enqueue()
     except IntegrityError:
         return AuditCheck.objects.order_by("-pk")[0]
-    return advance_check(check, now=now, seconds=PAGE_SECONDS)
+    return advance_check(check, now=now, most_ms=PAGE_MS)
 
 
 @task
@@ -52,18 +52,18 @@ def carry_on_checking() -> int:
     check = AuditCheck.objects.open().first()
     if check is None:
         return 0
-    check = advance_check(check, now=timezone.now(), seconds=WORK_SECONDS)
+    check = advance_check(check, now=timezone.now(), most_ms=WORK_MS)
     if check.is_open:
         carry_on_checking.enqueue()
     return check.number
 
 
-def advance_check(check: AuditCheck, *, now: datetime, seconds: float) -> AuditCheck:
-    """Walk on from where the check stands, for about `seconds`; the check as it then is.
+def advance_check(check: AuditCheck, *, now: datetime, most_ms: int) -> AuditCheck:
+    """Walk on from where the check stands, for about `most_ms` milliseconds; the check as it then is.
 
     Two at once do the same work; the one that is slower finds the row moved on, and changes nothing.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + most_ms / 1_000
     try:
         walk = Walk(check.position, by_number(known_anchors(after=check.number)))
     except AnchorFailed as error:

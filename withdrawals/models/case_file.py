@@ -194,7 +194,7 @@ def _delivery(row: Delivery, token: str) -> tuple[datetime, Json]:
 
 
 def _read(row: Read, token: str) -> tuple[datetime, Json]:
-    facts: Json = {"document": f"read:{row.pk}", "came_as": row.get_route_display(), "read_at": _iso(row.read_at)}
+    facts: Json = {"document": f"read:{row.pk}", "came_as": row.get_route_display(), "received_at": _iso(row.read_at)}
     return row.read_at, facts | _masked(row.document, row.body_sha256, token)
 
 

@@ -25,9 +25,9 @@ def lengths(spans: Iterable[Span]) -> list[timedelta]:
 def usual(spans: Iterable[Span]) -> Usual | None:
     """What is usual of these, or None below 30 cases."""
     took = lengths(spans)
-    return Usual(share_of(took, 0.9), len(took)) if len(took) >= FEWEST_CASES else None
+    return Usual(percentile(took, 90), len(took)) if len(took) >= FEWEST_CASES else None
 
 
-def share_of(took: Sequence[timedelta], share: float) -> timedelta:
-    """The length that `share` of the sorted `took` does not exceed; nothing takes no time."""
-    return took[min(len(took) - 1, int(share * len(took)))] if took else timedelta(0)
+def percentile(took: Sequence[timedelta], percent: int) -> timedelta:
+    """The length that `percent` of a hundred of the sorted `took` do not exceed; nothing takes no time."""
+    return took[min(len(took) - 1, percent * len(took) // 100)] if took else timedelta(0)

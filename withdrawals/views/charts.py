@@ -11,7 +11,7 @@ from django.db.models import Count, Sum
 from django.db.models.functions import TruncDay, TruncHour
 
 from withdrawals.models import Cancellation, CancellationState, Delivery, Refund, RefundState, SendPermit
-from withdrawals.models.usual import Span, lengths, share_of
+from withdrawals.models.usual import Span, lengths, percentile
 from withdrawals.templatetags.desk import TONES, usd_or_zero
 
 # Of more than these only the latest count; the chart says so.
@@ -154,9 +154,7 @@ def _spread(name: str, title: str, measure: str, spans: Iterable[Span], empty: s
         for label, most in STEPS
     ]
     of = f"the latest {LATEST:,}" if len(took) == LATEST else f"{len(took)}"
-    said = (
-        f"Half within {span_words(share_of(took, 0.5))}, nine of ten within {span_words(share_of(took, 0.9))}, of {of}."
-    )
+    said = f"Half within {span_words(percentile(took, 50))}, nine of ten within {span_words(percentile(took, 90))}, of {of}."
     return Chart(name, title, measure, bars, said, empty)
 
 
