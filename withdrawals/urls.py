@@ -9,7 +9,9 @@ from withdrawals.views import (
     cancellations,
     deliveries,
     health,
+    invariants,
     items,
+    metrics,
     overview,
     refunds,
     trades,
@@ -37,6 +39,8 @@ urlpatterns = [
     path("alarms/", alarms.alarm_list, name="alarm_list"),
     path("audit/", audit.audit_list, name="audit_list"),
     path("callbacks/assetpay/", callbacks.receive, name="callback_receive"),
+    path("invariants/", invariants.invariant_list, name="invariant_list"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("health/live", health.live, name="health_live"),
     path("health/ready", health.ready, name="health_ready"),
 ]

@@ -31,6 +31,7 @@ READING = {
     "/deliveries/{delivery}/replay/": {Role.SUPERVISOR, Role.ADMIN},
     "/deliveries/replay/": {Role.SUPERVISOR, Role.ADMIN},
     "/alarms/": set(Role),
+    "/invariants/": set(Role),
     "/audit/": {Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
     "/items/{item}/cancel/": {Role.AGENT, Role.SUPERVISOR},
     "/refunds/{refund}/confirm/": {Role.AGENT, Role.SUPERVISOR},

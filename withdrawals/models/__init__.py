@@ -4,6 +4,8 @@ from withdrawals.models.alarm import Alarm, AlarmKind
 from withdrawals.models.audit import AuditEntry, AuditHead, Source
 from withdrawals.models.cancellation import Attempt, AttemptOutcome, Cancellation, CancellationState
 from withdrawals.models.delivery import Delivery, RejectedCall, Verdict
+from withdrawals.models.heartbeat import Beating, Heartbeat
+from withdrawals.models.invariant import InvariantResult
 from withdrawals.models.item import Item, Refusal, Rule
 from withdrawals.models.read import Evidence, Read, Route
 from withdrawals.models.read_state import ReadState
@@ -29,12 +31,15 @@ __all__ = [
     "AttemptOutcome",
     "AuditEntry",
     "AuditHead",
+    "Beating",
     "Cancellation",
     "CancellationState",
     "Delivery",
     "EntryKind",
     "Evidence",
     "Game",
+    "Heartbeat",
+    "InvariantResult",
     "Item",
     "Read",
     "ReadState",

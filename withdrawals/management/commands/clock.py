@@ -11,13 +11,17 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from withdrawals.actions.alarms import watch_callbacks
-from withdrawals.actions.clock import Bell
+from withdrawals.actions.clock import Bell, beat, show_life
+from withdrawals.actions.invariants import check_invariants
 from withdrawals.actions.sending import drain_cancellations
 from withdrawals.actions.trades import reconcile_trades
+from withdrawals.models import Beating
 
 SENDER_SECONDS = 2
 # An alarm must ring within a minute.
 WATCH_SECONDS = 20
+LIFE_SECONDS = 10
+INVARIANT_SECONDS = 180
 HOUR = 3_600
 
 
@@ -32,6 +36,9 @@ class Command(BaseCommand):
         scheduler.add_job(ring, "interval", [Bell(drain_cancellations)], seconds=SENDER_SECONDS)
         scheduler.add_job(ring, "interval", [Bell(reconcile_trades)], seconds=settings.RECONCILE_SECONDS)
         scheduler.add_job(ring, "interval", [Bell(watch_callbacks)], seconds=WATCH_SECONDS)
+        scheduler.add_job(ring, "interval", [Bell(show_life)], seconds=LIFE_SECONDS)
+        scheduler.add_job(ring, "interval", [Bell(check_invariants)], seconds=INVARIANT_SECONDS)
+        scheduler.add_job(show_own_life, "interval", seconds=LIFE_SECONDS)
         scheduler.add_job(forget_finished_wake_ups, "interval", seconds=HOUR)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: scheduler.shutdown(wait=False))
@@ -41,6 +48,12 @@ class Command(BaseCommand):
 def ring(bell: Bell) -> None:
     """Ring one bell now."""
     bell.ring(now=timezone.now())
+
+
+def show_own_life() -> None:
+    """So that whoever watches /metrics learns when no clock runs any more."""
+    close_old_connections()
+    beat(Beating.CLOCK, now=timezone.now())
 
 
 def forget_finished_wake_ups() -> None:
