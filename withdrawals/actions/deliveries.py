@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 # What is learned of a delivery when its body is read.
 UNDERSTOOD = ("kind", "subject_id", "verdict", "problem", "changes", "trade", "applied_at")
 KEPT_REJECTED_CALLS = 1_000
+FORGOTTEN = "Its bytes were forgotten when they were old; nothing rested on them, and nothing was done."
 CONFLICT = "The same delivery id came before with another body."
 
 
@@ -86,6 +87,8 @@ def replay_delivery(*, delivery_id: int, origin: Origin, now: datetime, dry_run:
     with transaction.atomic():
         delivery = Delivery.objects.select_for_update(of=("self",), no_key=True).get(pk=delivery_id)
         before = delivery.verdict
+        if delivery.is_forgotten:
+            return Replayed(Verdict(before), (), FORGOTTEN)
         _understand(delivery, origin=origin, now=now, is_first=False)
         if dry_run:
             transaction.set_rollback(True)
