@@ -1,6 +1,6 @@
 # The doors of this project. Each starts from a fresh clone and finds or installs what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help run serve test check format soak
+.PHONY: help run serve test check format soak backup restore audit image
 
 help: ## show these lines
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -26,3 +26,15 @@ format: ## write the code and the templates the way `make check` wants them
 soak: ## the long random runs; N=500 sets how many
 	@scripts/setup.sh dev
 	@SOAK_RUNS="$(N)" .venv/bin/pytest -m soak
+
+backup: ## one file with the whole database, taken while the desk works; FILE=… names it
+	@FILE="$(FILE)" scripts/backup.sh
+
+restore: ## put the backup FILE=… in place, and verify the audit log
+	@FILE="$(FILE)" scripts/restore.sh
+
+audit: ## known faults of the libraries, their licences, and the third-party files
+	@scripts/audit.sh
+
+image: ## lint the Dockerfile and, where there is an engine, build the image
+	@scripts/image.sh
