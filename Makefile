@@ -1,6 +1,6 @@
 # The doors of this project. Each starts from a fresh clone and finds or installs what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help run serve test check format soak bench
+.PHONY: help run serve test check format soak bench backup restore audit image
 
 help: ## show these lines
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -30,3 +30,15 @@ soak: ## the long random runs; N=500 sets how many, SEED=7 other ones
 bench: ## what a minute of sending is worth: waits, fill and 429s against the sandbox; N=500 items
 	@scripts/setup.sh dev
 	@.venv/bin/python benchmarks/sending.py
+
+backup: ## one file with the whole database, taken while the desk works; FILE=… names it
+	@FILE="$(FILE)" scripts/backup.sh
+
+restore: ## put the backup FILE=… in place, and verify the audit log
+	@FILE="$(FILE)" scripts/restore.sh
+
+audit: ## known faults of the libraries, their licences, and the third-party files
+	@scripts/audit.sh
+
+image: ## lint the Dockerfile and, where there is an engine, build the image
+	@scripts/image.sh

@@ -1,6 +1,7 @@
 """Settings of the process, top to bottom. The only reader of the environment.
 
-Every value comes from an environment variable, or from the file that ``ENV_FILE`` names (``.env`` by default).
+Every value comes from an environment variable, or from the file that ``ENV_FILE`` names (``.env`` by default). What
+is secret may instead lie in a file of its own, which ``<NAME>_FILE`` names.
 A value that cannot work raises ``ImproperlyConfigured`` with one line that names it, before anything starts.
 """
 
@@ -16,6 +17,8 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
+from assetpay_admin.reporting import start_reporting
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
@@ -27,6 +30,32 @@ if env_file.is_file():
 def refuse(name: str, reason: str) -> ImproperlyConfigured:
     """The one line that stops the start."""
     return ImproperlyConfigured(f"Setting {name}: {reason}")
+
+
+# What an orchestrator hands over as a mounted file: `SECRET_KEY_FILE=/run/secrets/secret_key`.
+MAY_LIE_IN_FILES = (
+    "SECRET_KEY",
+    "MFA_SEED_KEY",
+    "DATABASE_URL",
+    "ASSETPAY_API_KEY",
+    "ASSETPAY_API_SECRETS",
+    "METRICS_TOKEN",
+    "SENTRY_DSN",
+    "SLACK_WEBHOOK_URL",
+    "EMAIL_URL",
+)
+for name in MAY_LIE_IN_FILES:
+    place = os.environ.get(f"{name}_FILE", "")
+    if not place:
+        continue
+    if os.environ.get(name):
+        raise refuse(f"{name}_FILE", f"and {name} are both set; one of them must go.")
+    try:
+        os.environ[name] = Path(place).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise refuse(f"{name}_FILE", f"{place} cannot be read ({type(error).__name__}).") from error
+    # Read once: a process that inherits this environment must not meet both.
+    del os.environ[f"{name}_FILE"]
 
 
 def whole_number(name: str, default: int, *, least: int, most: int) -> int:
@@ -49,6 +78,13 @@ def switch(name: str, *, default: bool) -> bool:
         return False
     raise refuse(name, "must be true or false.")
 
+
+# --- These settings themselves ----------------------------------------------------------------------------
+
+# Raised where a release needs an operator's hand on the settings; CHANGELOG.md says what to do.
+SETTINGS_VERSION = 1
+if whole_number("SETTINGS_VERSION", SETTINGS_VERSION, least=1, most=1_000) != SETTINGS_VERSION:
+    raise refuse("SETTINGS_VERSION", f"this release reads version {SETTINGS_VERSION}: see CHANGELOG.md for the way.")
 
 # --- Django itself ----------------------------------------------------------------------------------------
 
@@ -219,7 +255,7 @@ MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 SECURE_SSL_REDIRECT = HTTPS_ONLY
 # A redirect is no answer to a callback; its proxy speaks to us on loopback.
-SECURE_REDIRECT_EXEMPT = [r"^health/", r"^callbacks/"]
+SECURE_REDIRECT_EXEMPT = [r"^health/", r"^callbacks/", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
 SECURE_HSTS_PRELOAD = HTTPS_ONLY
@@ -360,12 +396,29 @@ if AUDIT_ANCHOR_SLACK and not AUDIT_ANCHOR_SLACK.startswith("https://"):
     raise refuse("AUDIT_ANCHOR_SLACK", "must be a webhook's address and start with https://.")
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="desk@localhost")
 
+# --- Watched from outside, each off while empty ------------------------------------------------------------
+
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+if METRICS_TOKEN and not (len(METRICS_TOKEN) >= 16 and METRICS_TOKEN.isascii() and METRICS_TOKEN.isprintable()):
+    raise refuse("METRICS_TOKEN", "must have at least 16 plain characters; empty opens /metrics to loopback only.")
+SENTRY_DSN = env.str("SENTRY_DSN", default="")
+if SENTRY_DSN:
+    if not SENTRY_DSN.startswith(("https://", "http://") if DEBUG else "https://"):
+        raise refuse("SENTRY_DSN", "must start with https://.")
+    try:
+        start_reporting(SENTRY_DSN)
+    except ValueError as error:
+        raise refuse("SENTRY_DSN", "is not an address that Sentry gave out.") from error
+
 # --- Logs -------------------------------------------------------------------------------------------------
 
 
 def is_worth_a_line(record: logging.LogRecord) -> bool:
-    """Wake-ups come and go every few seconds; only their failures are news. `db_worker` sets its level itself."""
-    return record.levelno >= logging.WARNING or not record.name.startswith(("django.tasks", "django_tasks_db"))
+    """Wake-ups and health checks come every few seconds; only failures are news. `db_worker` sets its level itself."""
+    if record.levelno >= logging.WARNING:
+        return True
+    asked = str(record.msg.get("request", "")) if isinstance(record.msg, dict) else ""
+    return "/health/" not in asked and not record.name.startswith(("django.tasks", "django_tasks_db"))
 
 
 LOGGING = {
@@ -380,6 +433,8 @@ LOGGING = {
                 structlog.processors.TimeStamper(fmt="iso"),
                 structlog.stdlib.add_logger_name,
                 structlog.stdlib.add_log_level,
+                # A traceback as text, without what the variables held.
+                structlog.processors.format_exc_info,
             ],
         },
     },
@@ -390,6 +445,8 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
         "withdrawals": {"level": "INFO"},
+        # One line for each request, with its id, who asked and the answer.
+        "django_structlog": {"level": "INFO"},
         # Instead of Django's own handler, which would print every line twice with DEBUG.
         "django": {"handlers": [], "level": "WARNING", "propagate": True},
         # httpx logs whole addresses at INFO.
@@ -411,3 +468,7 @@ structlog.configure(
     cache_logger_on_first_use=True,
 )
 DJANGO_STRUCTLOG_COMMAND_LOGGING_ENABLED = False
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
+# Django itself logs what went wrong; a 503 to an approval is as it should be, and no error.
+DJANGO_STRUCTLOG_STATUS_4XX_LOG_LEVEL = logging.INFO
+DJANGO_STRUCTLOG_STATUS_5XX_LOG_LEVEL = logging.INFO

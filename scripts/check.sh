@@ -24,3 +24,6 @@ env -i PATH="$PATH" ENV_FILE=/dev/null \
     ASSETPAY_API_SECRETS=a-secret-of-32-bytes-at-the-least \
     python manage.py check --deploy --fail-level WARNING
 scripts/uv.sh lock --check --quiet
+hadolint Dockerfile
+python scripts/licences.py --check
+python scripts/vendored.py --check

@@ -64,6 +64,11 @@ def restore_rows() -> None:
 @pytest.fixture
 def database_url(transactional_db: None) -> str:
     """Where a process that a test starts finds the database of the test; goes into its DATABASE_URL."""
+    return address_of_database()
+
+
+def address_of_database() -> str:
+    """As the fixture `database_url`, for what outlives one test."""
     place = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"sqlite:///{place['NAME']}"

@@ -23,12 +23,14 @@ GOOD = {
 }
 
 
-def start(**changed: str | None) -> subprocess.CompletedProcess[str]:
-    """Start the desk's command line with good settings but for those."""
+def start(*arguments: str, **changed: str | None) -> subprocess.CompletedProcess[str]:
+    """Start the desk's command line, or another process of it, with good settings but for those."""
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
     environment = kept | {name: value for name, value in (GOOD | changed).items() if value is not None}
-    command = [sys.executable, "manage.py", "check"]
-    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    command = [sys.executable, *(arguments or ("manage.py", "check"))]
+    return subprocess.run(
+        command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False, timeout=200
+    )
 
 
 def test_good_settings_start() -> None:
@@ -71,6 +73,12 @@ def test_good_settings_start() -> None:
         ("TRUSTED_PROXY_COUNT", "many"),
         ("RECONCILE_SECONDS", "1"),
         ("DEMO", "true"),
+        ("METRICS_TOKEN", "short"),
+        ("SENTRY_DSN", "http://key@sentry.example/1"),
+        ("SENTRY_DSN", "https://nonsense"),
+        ("SETTINGS_VERSION", "2"),
+        ("SECRET_KEY_FILE", "/nowhere/at/all"),
+        ("SECRET_KEY_FILE", os.devnull),
     ],
 )
 def test_a_setting_that_cannot_work_is_named_in_one_line(name: str, value: str | None) -> None:
@@ -79,6 +87,34 @@ def test_a_setting_that_cannot_work_is_named_in_one_line(name: str, value: str |
     assert started.returncode == 1
     assert started.stderr.count("\n") == 1, started.stderr
     assert f"Setting {name}:" in started.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["manage.py", "db_worker"],
+        ["manage.py", "clock"],
+        ["manage.py", "migrate"],
+        ["-m", "gunicorn", "assetpay_admin.wsgi", "--bind", "127.0.0.1:0", "--no-control-socket"],
+    ],
+    ids=lambda command: command[-1] if "gunicorn" not in command else "gunicorn",
+)
+def test_every_process_refuses_bad_settings_and_says_so(command: list[str]) -> None:
+    started = start(*command, UNDO_SECONDS="-1")
+
+    assert started.returncode != 0
+    assert started.stderr.count("Setting UNDO_SECONDS: must be from 0 to 300, not -1.") >= 1
+    assert "Traceback" not in started.stderr
+
+
+def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "secret_key"
+    file.write_text("s" * 50 + "\n")
+
+    assert start(SECRET_KEY=None, SECRET_KEY_FILE=str(file)).returncode == 0
+    assert "Setting SECRET_KEY_FILE:" in start(SECRET_KEY=None, SECRET_KEY_FILE=str(tmp_path / "nowhere")).stderr
+    file.write_text("short")
+    assert "Setting SECRET_KEY:" in start(SECRET_KEY=None, SECRET_KEY_FILE=str(file)).stderr
 
 
 def test_a_secret_is_never_repeated_in_the_complaint() -> None:

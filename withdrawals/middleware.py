@@ -12,6 +12,7 @@ from django.utils.http import urlencode
 from django_htmx.middleware import HtmxDetails
 
 CALLBACK_PATH = "/callbacks/"
+DECIDED_HEADER = "X-Desk-Decided"
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
@@ -25,8 +26,12 @@ def callback_door(get_response: GetResponse) -> GetResponse:
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         path = request.path_info.lower().replace("//", "/")
-        if path.startswith(CALLBACK_PATH) and not getattr(response, "is_decided", False):
+        if not path.startswith(CALLBACK_PATH):
+            return response
+        if not getattr(response, "is_decided", False):
             return HttpResponse(status=503)
+        # What a proxy must see before it passes an answer on: a stranger on our port does not know it.
+        response.headers[DECIDED_HEADER] = "yes"
         return response
 
     return middleware
@@ -64,7 +69,7 @@ def staff_pages(get_response: GetResponse) -> GetResponse:
 
 
 def _is_desk(request: HttpRequest) -> bool:
-    return not request.path_info.startswith(("/accounts/", CALLBACK_PATH, "/health/", settings.STATIC_URL))
+    return not request.path_info.startswith(("/accounts/", CALLBACK_PATH, "/health/", "/metrics", settings.STATIC_URL))
 
 
 def _used_mfa(request: HttpRequest) -> bool:

@@ -100,6 +100,7 @@ class Scenery:
             "dialog-refund": "/refunds/",
             "deliveries": "/deliveries/",
             "delivery": f"/deliveries/{self.delivery}/",
+            "promises": "/invariants/",
             "audit": "/audit/",
             "second-factor": "/accounts/2fa/",
             "password": "/accounts/password/change/",

@@ -32,6 +32,7 @@ READING = {
     "/deliveries/{delivery}/replay/": {Role.SUPERVISOR, Role.ADMIN},
     "/deliveries/replay/": {Role.SUPERVISOR, Role.ADMIN},
     "/alarms/": set(Role),
+    "/invariants/": set(Role),
     "/audit/": {Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
     "/items/{item}/cancel/": {Role.AGENT, Role.SUPERVISOR},
     "/items/{item}/arm/": {Role.AGENT, Role.SUPERVISOR},

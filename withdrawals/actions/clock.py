@@ -1,11 +1,14 @@
-"""Ringing: enqueue a wake-up, unless the last one still waits for a worker."""
+"""Ringing: enqueue a wake-up, unless the last one still waits for a worker. And the signs of life of who rings."""
 
 import logging
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, close_old_connections
-from django.tasks import Task, TaskResult, TaskResultStatus
+from django.tasks import Task, TaskResult, TaskResultStatus, task
+from django.utils import timezone
+
+from withdrawals.models import Beating, Heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -41,3 +44,18 @@ class Bell:
             and started_at is not None
             and now - started_at < GIVEN_UP_AFTER
         )
+
+
+def beat(who: Beating, *, now: datetime) -> None:
+    """Note that a process of this kind lives. Repeatable; a database that is away is tried again next time."""
+    try:
+        if not Heartbeat.objects.filter(name=who).update(at=now):
+            Heartbeat.objects.get_or_create(name=who, defaults={"at": now})
+    except DatabaseError:
+        log.warning("a heartbeat could not be noted", exc_info=True)
+
+
+@task
+def show_life() -> None:
+    """A worker lives where this ran."""
+    beat(Beating.WORKER, now=timezone.now())

@@ -26,6 +26,7 @@ UNDERSTOOD = ("kind", "subject_id", "verdict", "problem", "changes", "trade", "a
 KEPT_REJECTED_CALLS = 1_000
 # AssetPay hangs up on an approval after ten seconds, and 503 is its answer here whatever happens: no need to wait long.
 APPROVAL_WAIT_SECONDS = 2.5
+FORGOTTEN = "Its bytes were forgotten when they were old; nothing rested on them, and nothing was done."
 CONFLICT = "The same delivery id came before with another body."
 
 
@@ -91,6 +92,8 @@ def replay_delivery(*, delivery_id: int, origin: Origin, now: datetime, dry_run:
     with transaction.atomic():
         delivery = Delivery.objects.select_for_update(of=("self",), no_key=True).get(pk=delivery_id)
         before = delivery.verdict
+        if delivery.is_forgotten:
+            return Replayed(Verdict(before), (), FORGOTTEN)
         _understand(delivery, origin=origin, now=now, is_first=False)
         if dry_run:
             transaction.set_rollback(True)

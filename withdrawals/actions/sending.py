@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from math import ceil
 
+import structlog
 from django.db import OperationalError, transaction
 from django.db.models import Q
 from django.tasks import task
@@ -94,8 +95,10 @@ def send_next(*, clock: Callable[[], datetime]) -> bool:
     claim = claim_next(now=clock())
     if claim is None:
         return False
-    answer = _ask(claim, now=clock())
-    _record_surely(claim, answer, clock=clock)
+    with structlog.contextvars.bound_contextvars(cancellation=claim.cancellation.pk, attempt=claim.attempt.pk):
+        answer = _ask(claim, now=clock())
+        log.info("AssetPay was asked: %s", type(answer).__name__)
+        _record_surely(claim, answer, clock=clock)
     return True
 
 

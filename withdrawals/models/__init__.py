@@ -8,6 +8,8 @@ from withdrawals.models.audit_check import AuditCheck
 from withdrawals.models.batch import Batch, BatchItem, BatchState, Tally
 from withdrawals.models.cancellation import Attempt, AttemptOutcome, Cancellation, CancellationState, Lane
 from withdrawals.models.delivery import Delivery, RejectedCall, Verdict
+from withdrawals.models.heartbeat import Beating, Heartbeat
+from withdrawals.models.invariant import InvariantResult
 from withdrawals.models.item import Item, Refusal, Rule
 from withdrawals.models.note import Note
 from withdrawals.models.presence import Presence
@@ -41,12 +43,15 @@ __all__ = [
     "Batch",
     "BatchItem",
     "BatchState",
+    "Beating",
     "Cancellation",
     "CancellationState",
     "Delivery",
     "EntryKind",
     "Evidence",
     "Game",
+    "Heartbeat",
+    "InvariantResult",
     "Item",
     "Lane",
     "Note",

@@ -1,10 +1,13 @@
 """A delivery: one callback received, kept as the bytes that came, with its verdict."""
 
+import hashlib
 from datetime import datetime
 from typing import Self
 
 from django.db import models
 from django.db.models import Q
+
+from withdrawals.models.item import Item
 
 
 class Verdict(models.TextChoices):
@@ -28,6 +31,18 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def needing_a_person(self) -> Self:
         """Kept but without their effect."""
         return self.filter(verdict__in=[Verdict.QUARANTINED, Verdict.FAILED])
+
+    def forgettable(self, before: datetime) -> Self:
+        """Those last received before `before` whose bytes nothing rests on.
+
+        Kept are all of a trade that has a refund, what an item's status stands on, approvals, whatever waits for a
+        person, and two bodies under one id.
+        """
+        settled = self.filter(last_received_at__lt=before, verdict__in=[Verdict.APPLIED, Verdict.NOTED])
+        evidence = Q(trade__items__refund__isnull=False) | Q(conflicts__isnull=False)
+        rows = settled.filter(conflicts_with=None).exclude(body=b"")
+        rows = rows.exclude(pk__in=self.filter(evidence).values("pk"))
+        return rows.exclude(pk__in=Item.objects.filter(status_delivery__isnull=False).values("status_delivery"))
 
 
 class Delivery(models.Model):
@@ -76,6 +91,11 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return self.delivery_id
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether its bytes were let go when they were old; the hash says that there were some."""
+        return not self.body and self.body_sha256 != hashlib.sha256(b"").hexdigest()
 
     @property
     def age_seconds(self) -> int:

@@ -29,6 +29,8 @@ def receive(request: HttpRequest) -> HttpResponse:
         status = 503
     response = HttpResponse(status=status)
     response.is_decided = True  # type: ignore[attr-defined] # read by withdrawals.middleware.callback_door
+    # Django would log every 503 as an error; to an approval it is the right answer, and a fault is logged above.
+    response._has_been_logged = True  # type: ignore[attr-defined]
     if status == 405:
         response.headers["Allow"] = "POST"
     return response
@@ -51,7 +53,10 @@ def _receive(request: HttpRequest, now: datetime) -> int:
         request_id=str(structlog.contextvars.get_contextvars().get("request_id", "")),
     )
     try:
-        return answer_status(receive_delivery(call, now=now))
+        delivery = receive_delivery(call, now=now)
+        # Into the line that is logged for this request.
+        structlog.contextvars.bind_contextvars(delivery=delivery.pk, verdict=str(delivery.verdict))
+        return answer_status(delivery)
     except CallRejected as error:
         return error.status
 

@@ -154,7 +154,8 @@ def _spread(name: str, title: str, measure: str, spans: Iterable[Span], empty: s
         for label, most in STEPS
     ]
     of = f"the latest {LATEST:,}" if len(took) == LATEST else f"{len(took)}"
-    said = f"Half within {span_words(percentile(took, 50))}, nine of ten within {span_words(percentile(took, 90))}, of {of}."
+    half, most = span_words(percentile(took, 50)), span_words(percentile(took, 90))
+    said = f"Half within {half}, nine of ten within {most}, of {of}."
     return Chart(name, title, measure, bars, said, empty)
 
 

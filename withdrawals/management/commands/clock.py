@@ -12,12 +12,14 @@ from django.utils import timezone
 
 from withdrawals.actions.alarms import watch_callbacks
 from withdrawals.actions.audit_checks import keep_log
-from withdrawals.actions.clock import Bell
+from withdrawals.actions.clock import Bell, beat, show_life
+from withdrawals.actions.invariants import check_invariants
 from withdrawals.actions.looking import LOOK_SECONDS, look_at_assetpay
 from withdrawals.actions.refund_approvals import expire_approvals
 from withdrawals.actions.sending import drain_cancellations
 from withdrawals.actions.trades import reconcile_trades
 from withdrawals.actions.wallet import read_wallet
+from withdrawals.models import Beating
 
 SENDER_SECONDS = 2
 # An alarm must ring within a minute.
@@ -25,6 +27,8 @@ WATCH_SECONDS = 20
 # An anchor of the audit log is due every minute or 100 entries.
 LOG_SECONDS = 5
 EXPIRY_SECONDS = 60
+LIFE_SECONDS = 10
+INVARIANT_SECONDS = 180
 HOUR = 3_600
 
 
@@ -43,6 +47,9 @@ class Command(BaseCommand):
         scheduler.add_job(ring, "interval", [Bell(keep_log)], seconds=LOG_SECONDS)
         scheduler.add_job(ring, "interval", [Bell(read_wallet)], seconds=settings.RECONCILE_SECONDS)
         scheduler.add_job(ring, "interval", [Bell(expire_approvals)], seconds=EXPIRY_SECONDS)
+        scheduler.add_job(ring, "interval", [Bell(show_life)], seconds=LIFE_SECONDS)
+        scheduler.add_job(ring, "interval", [Bell(check_invariants)], seconds=INVARIANT_SECONDS)
+        scheduler.add_job(show_own_life, "interval", seconds=LIFE_SECONDS)
         scheduler.add_job(forget_finished_wake_ups, "interval", seconds=HOUR)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: scheduler.shutdown(wait=False))
@@ -52,6 +59,12 @@ class Command(BaseCommand):
 def ring(bell: Bell) -> None:
     """Ring one bell now."""
     bell.ring(now=timezone.now())
+
+
+def show_own_life() -> None:
+    """So that whoever watches /metrics learns when no clock runs any more."""
+    close_old_connections()
+    beat(Beating.CLOCK, now=timezone.now())
 
 
 def forget_finished_wake_ups() -> None:
