@@ -4,6 +4,8 @@ from typing import Any
 
 from django import forms
 
+from withdrawals.models import Role
+
 REASONS = (
     "Customer asked",
     "Delivery takes too long",
@@ -63,3 +65,18 @@ class ReplayForm(forms.Form):
         sent = data.getlist("deliveries")
         numbers = [text for text in sent if text.isascii() and text.isdigit() and len(text) < 19]
         self.fields["deliveries"].choices = [(text, text) for text in numbers]  # type: ignore[attr-defined] # a choice field
+
+
+class InviteForm(forms.Form):
+    """Who is to work here, and as what."""
+
+    email = forms.EmailField(
+        max_length=254, label="E-mail", widget=forms.EmailInput(attrs={"autocomplete": "off", "spellcheck": "false"})
+    )
+    role = forms.ChoiceField(choices=Role.choices, initial=Role.AGENT)
+
+
+class RoleForm(forms.Form):
+    """The role that somebody is to have from now on."""
+
+    role = forms.ChoiceField(choices=Role.choices)

@@ -15,7 +15,7 @@ from withdrawals.actions.refunds import RefundRefused, confirm_refund
 from withdrawals.filters import RefundFilter
 from withdrawals.forms import ConfirmRefundForm
 from withdrawals.models import Refund, RefundState, User
-from withdrawals.views.access import DeskRequest, SeeOther, needs, safe_next, screen_origin
+from withdrawals.views.access import DeskRequest, SeeOther, needs, needs_recent_proof, safe_next, screen_origin
 from withdrawals.views.lists import render_list
 
 OPEN_REFUNDS = (RefundState.DUE, RefundState.IN_REVIEW)
@@ -88,6 +88,7 @@ def refund_list(request: DeskRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs("confirm_refund")
+@needs_recent_proof()
 def refund_confirm(request: DeskRequest, pk: int) -> HttpResponse:
     """/refunds/<pk>/confirm/: show what is decided, then confirm it. 409 where it changed, 422 for a bad form."""
     now = timezone.now()
