@@ -96,8 +96,9 @@ def logged_in(sender: Any, request: HttpRequest, user: User, **_: Any) -> None:
 
 @receiver(authentication_step_completed)
 def proved(sender: Any, request: HttpRequest, user: User, **_: Any) -> None:
-    """Whoever is logged in has just shown again who they are. At log-in itself nobody is yet."""
+    """Whoever is logged in has just shown again who they are, and gets a new session key. At log-in nobody is yet."""
     if request.user == user:
+        request.session.cycle_key()
         note_proof(request.session, now=timezone.now())
 
 

@@ -41,6 +41,8 @@ class Scenery:
     supervisor: str
     trade: int
     delivery: int
+    admin: str
+    person: int
 
     def screens(self) -> dict[str, str]:
         """The path of each screen worth a look, by name."""
@@ -66,6 +68,10 @@ class Scenery:
             "password": "/accounts/password/change/",
             "not-found": "/nowhere/",
         }
+
+    def screens_of_admins(self) -> dict[str, str]:
+        """What only an admin sees."""
+        return {"people": "/people/", "person": f"/people/{self.person}/"}
 
 
 def make_scenery() -> Scenery:
@@ -100,7 +106,9 @@ def make_scenery() -> Scenery:
         ),
         now=now - timedelta(minutes=58),
     )
-    return Scenery(agent.email, supervisor.email, item_of(_id("many"), f"{_id('many')}0").trade_id, odd.pk)
+    many = item_of(_id("many"), f"{_id('many')}0").trade_id
+    admin = _person("admin@desk.example", Role.ADMIN)
+    return Scenery(agent.email, supervisor.email, many, odd.pk, admin.email, agent.pk)
 
 
 def _person(email: str, role: Role) -> User:
