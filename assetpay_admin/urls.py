@@ -10,7 +10,15 @@ urlpatterns = [
     path("accounts/email/", not_found),
     # A forgotten password is answered by an operator with a one-time link, not by mail.
     path("accounts/password/reset/", not_found),
+    # People come by invitation, are known by one e-mail, and get a password by link alone.
+    path("accounts/signup/", not_found),
+    path("accounts/confirm-email/", not_found),
+    path("accounts/confirm-email/<str:key>/", not_found),
+    path("accounts/login/code/confirm/", not_found),
+    path("accounts/password/set/", not_found),
     path("accounts/", include("allauth.urls")),
+    # Neither counted nor noted, unlike the page of our own.
+    path("admin/password_change/", not_found),
     path("admin/", admin.site.urls),
     path("", include("withdrawals.urls")),
 ]

@@ -12,6 +12,7 @@ from django.core.cache import cache
 from django.db import connection, transaction
 from django.test import TransactionTestCase
 
+from tests.canaries import shown_in
 from tests.faults.door import NOTES
 from withdrawals.models.audit_triggers import drop_triggers
 from withdrawals.models.first_rows import make_first_rows
@@ -35,6 +36,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"page", "context", "new_context", "browser"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("browser")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[Any]:
+    """Whatever a test did, what it wrote to its log and its output shows no secret (F72)."""
+    report: pytest.TestReport = yield  # type: ignore[misc] # a wrapper is sent what the others return
+    shown = shown_in("".join(text for _, text in report.sections)) if report.passed else []
+    if shown:
+        report.outcome = "failed"
+        report.longrepr = f"The log or the output shows {', '.join(shown)}."
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -46,7 +46,7 @@ if "TEST_FOLDER" not in os.environ:
     os.environ.setdefault("DATABASE_URL", f"sqlite:///{os.environ['TEST_FOLDER']}/untouched.sqlite3")
 
 from assetpay_admin.settings import *  # noqa: F403 # settings are read when imported, so after the above
-from assetpay_admin.settings import DATABASES  # as above
+from assetpay_admin.settings import DATABASES, MIDDLEWARE  # as above
 
 folder = Path(os.environ["TEST_FOLDER"])
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
@@ -61,3 +61,5 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 # pytest-django switches DEBUG off, which would have whitenoise look for collected files.
 WHITENOISE_AUTOREFRESH = True
+
+MIDDLEWARE = ["tests.canaries.watch_answers", *MIDDLEWARE]

@@ -25,7 +25,7 @@ class WithdrawalsConfig(AppConfig):
     name = "withdrawals"
 
     def ready(self) -> None:
-        """Register the checks, and restore the triggers after every migrate."""
-        from withdrawals import accounts, checks  # noqa: F401, PLC0415 # importing registers them
+        """Register the checks and the look-only admin, and restore the triggers after every migrate."""
+        from withdrawals import accounts, admin, checks  # noqa: F401, PLC0415 # importing registers them
 
         post_migrate.connect(restore_triggers, sender=self)

@@ -7,10 +7,14 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import OperationalError, ProgrammingError, connections
+from django.utils.csp import CSP
 
 from withdrawals import gateway
 from withdrawals.models.audit_triggers import PROTECTED_TABLES, missing_triggers, powers_over_protected_tables
 from withdrawals.models.item_names import missing_name_triggers
+
+MIDDLEWARE_OF_CSP = {"django.middleware.csp.ContentSecurityPolicyMiddleware"}
+LEAST_DIFFERENT_SIGNS = 8
 
 
 @register()
@@ -33,6 +37,24 @@ def production_settings(**_: Any) -> list[CheckMessage]:
         found.append(Error("ALLOWED_HOSTS holds *: any host name would be answered.", id="withdrawals.E003"))
     if "LocMemCache" in settings.CACHES["default"]["BACKEND"]:
         found.append(Error("The cache is local memory: log-in throttling needs a shared one.", id="withdrawals.E004"))
+    if settings.SECURE_CSP.get("default-src") != [CSP.NONE] or not set(settings.MIDDLEWARE) >= MIDDLEWARE_OF_CSP:
+        found.append(
+            Error("The content security policy is missing or wide: texts could run as scripts.", id="withdrawals.E006")
+        )
+    secrets = {
+        "SECRET_KEY": settings.SECRET_KEY,
+        "MFA_SEED_KEY": settings.MFA_SEED_KEY,
+        **{f"ASSETPAY_API_SECRETS[{number}]": one for number, one in enumerate(settings.ASSETPAY_API_SECRETS)},
+    }
+    for name, secret in secrets.items():
+        if len(set(secret)) < LEAST_DIFFERENT_SIGNS:
+            found.append(
+                Error(f"{name} repeats a few signs and can be guessed: make one by chance.", id="withdrawals.E007")
+            )
+    if settings.SECRET_KEY == settings.MFA_SEED_KEY:
+        found.append(
+            Error("MFA_SEED_KEY is SECRET_KEY again: one leak would open both.", id="withdrawals.E008"),
+        )
     return found
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 
-from withdrawals.models import SavedList, SettledAs
+from withdrawals.models import Role, SavedList, SettledAs
 from withdrawals.models.note import LONGEST_NOTE
 
 REASONS = (
@@ -174,3 +174,18 @@ class SaveViewForm(forms.Form):
     name = forms.CharField(max_length=60, error_messages={"required": "Give the view a name."})
     query = forms.CharField(max_length=1_000, required=False)
     is_shared = forms.BooleanField(required=False)
+
+
+class InviteForm(forms.Form):
+    """Who is to work here, and as what."""
+
+    email = forms.EmailField(
+        max_length=254, label="E-mail", widget=forms.EmailInput(attrs={"autocomplete": "off", "spellcheck": "false"})
+    )
+    role = forms.ChoiceField(choices=Role.choices, initial=Role.AGENT)
+
+
+class RoleForm(forms.Form):
+    """The role that somebody is to have from now on."""
+
+    role = forms.ChoiceField(choices=Role.choices)

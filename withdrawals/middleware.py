@@ -1,18 +1,33 @@
 """What stands before every view."""
 
+import re
 from collections.abc import Callable
 
 from allauth.account.authentication import get_authentication_records
 from allauth.mfa.models import Authenticator
 from django.conf import settings
+from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.http import urlencode
 from django_htmx.middleware import HtmxDetails
 
+from withdrawals.sessions import has_ended, note_use
+
 CALLBACK_PATH = "/callbacks/"
 DECIDED_HEADER = "X-Desk-Decided"
+# Addresses that no person asks for: pages do, by themselves.
+BACKGROUND_PATH = re.compile(r"/now/|/live/.*|/items/\d+/row/")
+# What `static/js/refresh.js` adds to a request that nobody's hand made.
+BACKGROUND_HEADER = "X-Background"
+# What SecurityMiddleware adds, which stands inside of the door.
+BARE_HEADERS = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
@@ -29,7 +44,7 @@ def callback_door(get_response: GetResponse) -> GetResponse:
         if not path.startswith(CALLBACK_PATH):
             return response
         if not getattr(response, "is_decided", False):
-            return HttpResponse(status=503)
+            return HttpResponse(status=503, headers=BARE_HEADERS)
         # What a proxy must see before it passes an answer on: a stranger on our port does not know it.
         response.headers[DECIDED_HEADER] = "yes"
         return response
@@ -37,17 +52,37 @@ def callback_door(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
+def session_limits(get_response: GetResponse) -> GetResponse:
+    """End a session that was left alone, or has lasted, for too long. What a page does by itself is no use of it."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if request.user.is_authenticated:
+            now = timezone.now()
+            if has_ended(request.session, now=now):
+                logout(request)
+            elif not _is_background(request):
+                note_use(request.session, now=now)
+        return get_response(request)
+
+    return middleware
+
+
 def login_for_htmx(get_response: GetResponse) -> GetResponse:
-    """Send the whole page to log-in, where HTMX would swap the log-in page into a cell. Outside the log-in check."""
+    """Send the whole page to log-in, where HTMX would swap the log-in page into a cell. Outside the log-in check.
+
+    The same for the pages that ask for a second factor, or for a fresh proof of who somebody is.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        login = resolve_url(settings.LOGIN_URL)
-        sends_to_login = response.headers.get("Location", "").split("?")[0] == login
-        if request.headers.get("HX-Request") != "true" or not sends_to_login:
+        target = response.headers.get("Location", "")
+        if request.headers.get("HX-Request") != "true" or not target.startswith("/accounts/"):
             return response
-        page = HtmxDetails(request).current_url_abs_path or "/"
-        return HttpResponse(status=401, headers={"HX-Redirect": f"{login}?{urlencode({'next': page})}"})
+        login = resolve_url(settings.LOGIN_URL)
+        if target.split("?")[0] == login:
+            page = HtmxDetails(request).current_url_abs_path or "/"
+            target = f"{login}?{urlencode({'next': page})}"
+        return HttpResponse(status=401, headers={"HX-Redirect": target})
 
     return middleware
 
@@ -66,6 +101,10 @@ def staff_pages(get_response: GetResponse) -> GetResponse:
         return response
 
     return middleware
+
+
+def _is_background(request: HttpRequest) -> bool:
+    return BACKGROUND_HEADER in request.headers or BACKGROUND_PATH.fullmatch(request.path_info) is not None
 
 
 def _is_desk(request: HttpRequest) -> bool:

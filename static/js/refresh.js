@@ -2,6 +2,10 @@
 // goes out. The focus stays with a row whose focused button goes away.
 import { focusWithin } from './focus.js';
 
+// No hand made a poll, nor what a script set off; the desk must not take it for somebody at work.
+document.addEventListener('htmx:configRequest', ({ detail }) => {
+  if (!detail.triggeringEvent?.isTrusted) detail.headers['X-Background'] = '1';
+});
 document.addEventListener('htmx:beforeRequest', (event) => {
   const { elt, requestConfig } = event.detail;
   const isPoll = !requestConfig?.triggeringEvent;

@@ -59,6 +59,8 @@ class Scenery:
     large: int
     due: int
     item: int
+    admin: str
+    person: int
 
     def screens(self) -> dict[str, str]:
         """The path of each screen worth a look, by name."""
@@ -107,6 +109,10 @@ class Scenery:
             "not-found": "/nowhere/",
         }
 
+    def screens_of_admins(self) -> dict[str, str]:
+        """What only an admin sees."""
+        return {"people": "/people/", "person": f"/people/{self.person}/"}
+
 
 def make_scenery() -> Scenery:
     """Trades in every state, cancellations in most, refunds, odd callbacks and three people."""
@@ -143,6 +149,7 @@ def make_scenery() -> Scenery:
         now=now - timedelta(minutes=58),
     )
     draft, batch = _batches(agent, supervisor, now)
+    admin = _person("admin@desk.example", Role.ADMIN)
     return Scenery(
         agent.email,
         supervisor.email,
@@ -154,6 +161,8 @@ def make_scenery() -> Scenery:
         large=Refund.objects.get(item=_item("fa0")).pk,
         due=Refund.objects.get(item=_item("ffa")).pk,
         item=_item("ffb").pk,
+        admin=admin.email,
+        person=agent.pk,
     )
 
 

@@ -38,6 +38,31 @@ def test_no_screen_shuts_anybody_out(
     assert found == [], "\n".join(found)
 
 
+@pytest.mark.parametrize("look", LOOKS)
+def test_no_screen_of_an_admin_shuts_anybody_out(
+    page: Page, scenery: Scenery, log_in: LogIn, live_server: LiveServer, complaints: list[str], look: str
+) -> None:
+    width, theme = LOOKS[look]
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=theme)  # type: ignore[arg-type] # one of Playwright's literals
+    log_in(page, scenery.admin)
+    found: list[str] = []
+
+    for name, path in scenery.screens_of_admins().items():
+        page.goto(live_server.url + path)
+        found += violations(page, name)
+        overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        if overflow > 0:
+            found.append(f"{name}: {overflow} px wider than the screen")
+    page.get_by_role("button", name="Make a one-time link").click()
+    page.get_by_role("heading", name="One-time link").wait_for()
+    found += violations(page, "one-time link")
+    page.goto(f"{live_server.url}/accounts/reauthenticate/")
+    found += violations(page, "fresh proof")
+
+    assert found == [], "\n".join(found)
+
+
 def violations(page: Page, name: str) -> list[str]:
     """What axe finds on the page as it stands."""
     return [

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.faults.test_load import desk  # noqa: F401 # a fixture for whoever needs the server that is shipped
+
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:

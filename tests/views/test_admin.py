@@ -10,6 +10,7 @@ from tests.factories import (
     RefundFactory,
     RejectedCallFactory,
     TradeFactory,
+    UserFactory,
 )
 from tests.views.reading import text
 from withdrawals.models import Refund, RefundState, User
@@ -64,18 +65,32 @@ def test_a_callbacks_bytes_are_not_shown_there(operator: Client) -> None:
     assert "SiGnAtUrE" not in body
 
 
-def test_an_account_is_made_by_e_mail(operator: Client) -> None:
-    form = {
-        "email": "mira@desk.example",
-        "usable_password": "true",
-        "password1": "withdraw-skins-1",
-        "password2": "withdraw-skins-1",
-    }
+def test_accounts_are_looked_at_and_not_touched(operator: Client) -> None:
+    person = UserFactory()
+    base = "/admin/withdrawals/user/"
+    form = {"email": "mira@desk.example", "usable_password": "false", "is_superuser": "on"}
 
-    response = operator.post("/admin/withdrawals/user/add/", form)
+    assert operator.get(f"{base}{person.pk}/change/").status_code == 200
+    assert operator.post(f"{base}add/", form).status_code == 403
+    assert operator.post(f"{base}{person.pk}/change/", form).status_code == 403
+    # There is no such page: this leads on to a person whose key would be "<pk>/password".
+    operator.post(f"{base}{person.pk}/password/", form)
+    person.refresh_from_db()
+    assert (person.is_superuser, person.has_usable_password(), User.objects.count()) == (False, True, 2)
 
-    assert response.status_code == 302
-    assert User.objects.get(email="mira@desk.example").check_password("withdraw-skins-1")
+
+@pytest.mark.parametrize("address", ["mfa/authenticator/", "account/emailaddress/", "auth/group/", "password_change/"])
+def test_no_table_of_a_library_can_be_edited_there(operator: Client, address: str) -> None:
+    assert operator.get(f"/admin/{address}").status_code == 404
+
+
+def test_whoever_looks_into_the_admin_may_do_nothing_at_the_desk_without_a_role(operator: Client) -> None:
+    refund = RefundFactory()
+
+    answer = operator.post(f"/refunds/{refund.pk}/confirm/", {"reference": "x", "seen": refund.fingerprint()})
+
+    assert answer.status_code == 403
+    assert Refund.objects.get().state == RefundState.DUE
 
 
 def test_the_admin_has_no_log_in_of_its_own(client: Client) -> None:

@@ -11,6 +11,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.db.models import F, Q
 from django.urls import reverse
 
 from withdrawals.actions.audit import Fact, Origin, Value, record
@@ -56,31 +57,135 @@ def renew_access(*, email: str, forget_factors: bool, origin: Origin, now: datet
             raise PersonRefused(f"Nobody with an open account has the e-mail {email}.")
         if forget_factors:
             Authenticator.objects.filter(user=person).delete()
+            _end_sessions(person)
         after: dict[str, Value] = {"email": person.email, "second_factor_reset": forget_factors}
         record([Fact("person.access_renewed", after=after)], origin=origin, now=now)
     return one_time_path(person)
 
 
-def note_person_saved(*, person: User, changed: Sequence[str], origin: Origin, now: datetime) -> None:
-    """Write down that somebody's account was changed by hand: which fields, and what the person may do now.
+def change_role(*, person_id: int, role: Role, actor: User, origin: Origin, now: datetime) -> User:
+    """Give somebody `role` in place of those they had. Their rights change with their next request.
 
-    In the transaction of the change, whose caller writes it.
+    Raises PersonRefused for oneself, for the last admin, and where the role is theirs already.
     """
-    roles = ", ".join(person.groups.order_by("name").values_list("name", flat=True))
-    after: dict[str, Value] = {
-        "email": person.email,
-        "is_active": person.is_active,
-        "is_superuser": person.is_superuser,
-        "roles": roles,
-        "fields": ", ".join(changed),
-    }
-    record([Fact("person.changed", after=after)], origin=origin, now=now)
+    with transaction.atomic():
+        person = _locked(person_id, actor=actor, deed="change your own role")
+        before = ", ".join(person.role_names)
+        if before == role.value:
+            raise PersonRefused(f"{person.email} is {role.value} already.")
+        if role != Role.ADMIN:
+            _keep_an_admin(person)
+        person.groups.set([Group.objects.get(name=role.value)])
+        fact = Fact("person.role_changed", before=_named(person, role=before), after=_named(person, role=role.value))
+        record([fact], origin=origin, now=now)
+    return person
+
+
+def switch_off(*, person_id: int, actor: User, origin: Origin, now: datetime) -> User:
+    """Close somebody's account: every session ends, no log-in and no link opens it. History keeps its subjects.
+
+    Raises PersonRefused for oneself, for the last admin, and where it is closed already.
+    """
+    with transaction.atomic():
+        person = _locked(person_id, actor=actor, deed="switch yourself off")
+        if not person.is_active:
+            raise PersonRefused(f"{person.email} is switched off already.")
+        _keep_an_admin(person)
+        person.is_active = False
+        person.session_epoch += 1
+        # A link that was made and not used yet is void for ever, also after switching on again.
+        person.set_unusable_password()
+        person.save(update_fields=["is_active", "session_epoch", "password"])
+        record([_switched(person)], origin=origin, now=now)
+    return person
+
+
+def switch_on(*, person_id: int, actor: User, origin: Origin, now: datetime) -> User:
+    """Open a closed account again; its old password is gone, so a one-time link must follow.
+
+    Raises PersonRefused where it is open already.
+    """
+    with transaction.atomic():
+        person = _locked(person_id, actor=actor, deed="switch yourself on")
+        if person.is_active:
+            raise PersonRefused(f"{person.email} is switched on already.")
+        person.is_active = True
+        person.save(update_fields=["is_active"])
+        record([_switched(person)], origin=origin, now=now)
+    return person
+
+
+def end_sessions(*, person_id: int, actor: User, origin: Origin, now: datetime) -> User:
+    """End every session of somebody at its next request, also one's own."""
+    with transaction.atomic():
+        person = User.objects.select_for_update(no_key=True).get(pk=person_id)
+        _end_sessions(person)
+        record([Fact("person.sessions_ended", after=_named(person))], origin=origin, now=now)
+    return person
+
+
+def reset_factor(*, person_id: int, actor: User, origin: Origin, now: datetime) -> User:
+    """Forget somebody's second factors and recovery codes, and end their sessions; the desk asks for new ones first.
+
+    Raises PersonRefused for oneself: a stolen session must not be able to take its owner's factor away.
+    """
+    with transaction.atomic():
+        person = _locked(person_id, actor=actor, deed="reset your own second factor here")
+        Authenticator.objects.filter(user=person).delete()
+        _end_sessions(person)
+        record([Fact("person.factor_reset", after=_named(person))], origin=origin, now=now)
+    return person
+
+
+def _locked(person_id: int, *, actor: User, deed: str) -> User:
+    """The person, with every admin locked: two admins who demote each other at one instant must take turns."""
+    if person_id == actor.pk:
+        raise PersonRefused(f"You cannot {deed}; another admin can.")
+    involved = User.objects.filter(Q(groups__name=Role.ADMIN) | Q(pk=person_id)).order_by("pk")
+    list(involved.select_for_update(no_key=True, of=("self",)))
+    if not User.objects.admins().filter(pk=actor.pk).exists():
+        raise PersonRefused("You are no admin any more; nothing was changed.")
+    return User.objects.get(pk=person_id)
+
+
+def _keep_an_admin(person: User) -> None:
+    if not User.objects.admins().exclude(pk=person.pk).exists():
+        raise PersonRefused(f"{person.email} is the last admin; make somebody else one first.")
+
+
+def _end_sessions(person: User) -> None:
+    person.session_epoch += 1
+    person.save(update_fields=["session_epoch"])
+
+
+def _named(person: User, **more: Value) -> dict[str, Value]:
+    return {"email": person.email, **more}
+
+
+def _switched(person: User) -> Fact:
+    action = "person.switched_on" if person.is_active else "person.switched_off"
+    return Fact(
+        action,
+        before=_named(person, is_active=not person.is_active),
+        after=_named(person, is_active=person.is_active),
+    )
+
+
+def note_password_changed(*, person: User, by_link: bool, origin: Origin, now: datetime) -> None:
+    """Write down that somebody has a new password of their own making; never what it is."""
+    with transaction.atomic():
+        fact = Fact("person.password_changed", after=_named(person, by_one_time_link=by_link))
+        record([fact], origin=origin, now=now)
 
 
 def note_factor_changed(*, person: User, factor: str, added: bool, origin: Origin, now: datetime) -> None:
-    """Write down that somebody set up or gave up a second factor; never what it is."""
+    """Somebody set up or gave up a second factor: every session ends, and the log tells, never what the factor is.
+
+    Whose session did it logs in anew or keeps it by `update_session_auth_hash`; that is for the door to say.
+    """
     action = "person.factor_added" if added else "person.factor_removed"
     with transaction.atomic():
+        User.objects.filter(pk=person.pk).update(session_epoch=F("session_epoch") + 1)
         after: dict[str, Value] = {"email": person.email, "factor": factor}
         record([Fact(action, after=after)], origin=origin, now=now)
 

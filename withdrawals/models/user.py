@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
+from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Lower
 
 
@@ -73,8 +74,17 @@ class EmailUserManager(UserManager["User"]):
     def create_superuser(  # type: ignore[override] # as above
         self, email: str, password: str | None = None, **fields: object
     ) -> "User":
-        """A person who may look into the Django admin."""
+        """A person who may look into the Django admin. What they may do at the desk, a role says."""
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def people(self) -> "QuerySet[User]":
+        """Everybody, by e-mail, with their roles and how many second factors they have."""
+        factors = Count("authenticator", filter=~Q(authenticator__type="recovery_codes"))
+        return self.annotate(factors=factors).prefetch_related("groups").order_by("email")
+
+    def admins(self) -> "QuerySet[User]":
+        """Who can manage people now."""
+        return self.filter(is_active=True, groups__name=Role.ADMIN)
 
 
 class User(AbstractUser):
@@ -82,6 +92,8 @@ class User(AbstractUser):
 
     username = None  # type: ignore[assignment] # an e-mail is enough to know somebody by
     email = models.EmailField("e-mail", unique=True)
+    # Part of every session's signature: one more, and all sessions of this person have ended.
+    session_epoch = models.PositiveIntegerField(default=0)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -96,5 +108,19 @@ class User(AbstractUser):
         return self.email
 
     def may(self, codename: str) -> bool:
-        """Whether a role of this person grants `codename` (a permission of this app)."""
+        """Whether a role of this person grants `codename` (a permission of this app).
+
+        Django grants a superuser everything; the desk goes by roles alone, also for whoever may look into the admin.
+        """
+        if self.is_superuser:
+            return self.is_active and self.groups.filter(permissions__codename=codename).exists()
         return self.has_perm(f"withdrawals.{codename}")
+
+    def get_session_auth_hash(self) -> str:
+        """What a session must carry to stay this person's: void after a new password, and after `end_sessions`."""
+        return f"{super().get_session_auth_hash()}:{self.session_epoch}"
+
+    @property
+    def role_names(self) -> list[str]:
+        """The roles of this person; `people()` has them at hand."""
+        return sorted(group.name for group in self.groups.all())

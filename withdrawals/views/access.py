@@ -9,13 +9,15 @@ import structlog
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django_htmx.middleware import HtmxDetails
 
 from withdrawals.actions.audit import Origin
 from withdrawals.actions.people import note_access_denied
 from withdrawals.models import Source, User
+from withdrawals.sessions import proved_recently
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +83,35 @@ def _note_denied(request: DeskRequest, codename: str) -> None:
         log.exception("an access that was denied could not be noted")
 
 
-def not_found(request: HttpRequest) -> HttpResponse:
+def needs_recent_proof[**P](
+    back: str = "",
+) -> Callable[
+    [Callable[Concatenate[DeskRequest, P], HttpResponse]], Callable[Concatenate[DeskRequest, P], HttpResponse]
+]:
+    """Let in who showed within the last minutes who they are; everybody else is asked to, and comes back.
+
+    `back` names the view to come back to, with the same arguments, where this one takes no GET. Stands under `needs`.
+    """
+
+    def decorate(
+        view: Callable[Concatenate[DeskRequest, P], HttpResponse],
+    ) -> Callable[Concatenate[DeskRequest, P], HttpResponse]:
+        @wraps(view)
+        def checked(request: DeskRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            if proved_recently(request.session, now=timezone.now()):
+                return view(request, *args, **kwargs)
+            target = reverse(back, kwargs=kwargs) if back else request.path
+            page = safe_next(request, "")
+            target = f"{target}?{urlencode({'next': page})}" if page else target
+            # HTMX is sent there with the whole page: `middleware.login_for_htmx`.
+            return HttpResponseRedirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': target})}")
+
+        return checked
+
+    return decorate
+
+
+def not_found(request: HttpRequest, **_: str) -> HttpResponse:
     """An address that a library brings along and this desk does not offer."""
     raise Http404
 

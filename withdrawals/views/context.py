@@ -114,6 +114,7 @@ class Desk:
             RailEntry("delivery_list", "Callbacks", "inbox", str(troubled), is_pressing=bool(troubled)),
             RailEntry("alarm_list", "Alarms", "bell", str(len(self.alarms)), is_pressing=bool(self.alarms)),
             RailEntry("audit_list", "Audit log", "scroll-text", permission="see_audit"),
+            RailEntry("person_list", "People", "users", permission="manage_people"),
         ]
         return [entry for entry in entries if self._request.user.may(entry.permission)]
 

@@ -16,7 +16,7 @@ from withdrawals.actions.refund_corrections import compensate_refund, reopen_ref
 from withdrawals.actions.refunds import RefundRefused
 from withdrawals.forms import AmountForm, DecisionForm, SeenForm
 from withdrawals.models import Refund, RefundApproval
-from withdrawals.views.access import DeskRequest, needs, safe_next, screen_origin
+from withdrawals.views.access import DeskRequest, needs, needs_recent_proof, safe_next, screen_origin
 from withdrawals.views.refunds import RefundRow, answer_with_refund, dialog, for_refund_rows, refund_row
 
 METHODS = ["GET", "HEAD", "POST"]
@@ -96,6 +96,7 @@ AMOUNT = Decision(
 
 @require_http_methods(METHODS)
 @needs("approve_refund")
+@needs_recent_proof()
 def refund_approve(request: DeskRequest, pk: int) -> HttpResponse:
     """/refunds/<pk>/approve/: what the first person saw, then the second's yes. 409 says what changed."""
     return _decide(request, pk, APPROVE)
@@ -110,6 +111,7 @@ def refund_send_back(request: DeskRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(METHODS)
 @needs("settle_refund")
+@needs_recent_proof()
 def refund_compensate(request: DeskRequest, pk: int) -> HttpResponse:
     """/refunds/<pk>/compensate/: undo a mistaken confirmation by a row of its own, with a reason."""
     return _decide(request, pk, COMPENSATE)
@@ -131,6 +133,7 @@ def refund_reopen(request: DeskRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(METHODS)
 @needs("settle_refund")
+@needs_recent_proof()
 def refund_amount(request: DeskRequest, pk: int) -> HttpResponse:
     """/refunds/<pk>/amount/: put down how much of a refund in review is owed, with a reason."""
     return _decide(request, pk, AMOUNT)

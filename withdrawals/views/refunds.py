@@ -18,7 +18,7 @@ from withdrawals.forms import ConfirmRefundForm
 from withdrawals.models import ApprovalState, Refund, RefundApproval, RefundState, User
 from withdrawals.models.refund import RefundQuerySet
 from withdrawals.models.refund_rules import OWED_REFUNDS, RULE_VERSION, RULES
-from withdrawals.views.access import DeskRequest, SeeOther, needs, safe_next, screen_origin
+from withdrawals.views.access import DeskRequest, SeeOther, needs, needs_recent_proof, safe_next, screen_origin
 from withdrawals.views.lists import render_list
 
 
@@ -140,6 +140,7 @@ def used_before(reference: str, pk: int) -> list[Refund]:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs("confirm_refund")
+@needs_recent_proof()
 def refund_confirm(request: DeskRequest, pk: int) -> HttpResponse:
     """/refunds/<pk>/confirm/: show what is decided, then confirm it. 409 where it changed, 422 for a bad form."""
     now = timezone.now()

@@ -1,0 +1,321 @@
+"""F56, F59, F60, F68, F69, F71, F73 and F77: what a browser, or somebody who writes requests by hand, may try."""
+
+import json
+import logging
+from itertools import product
+
+import pytest
+import structlog
+from django.conf import LazySettings, settings
+from django.core.cache import cache
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from tests.factories import (
+    PASSWORD,
+    CancellationFactory,
+    DeliveryFactory,
+    ItemFactory,
+    RefundFactory,
+    UserFactory,
+)
+from tests.faults.door import DOOR, everything
+from tests.roles import NOBODY, address, rules
+from withdrawals.models import Role, User
+
+pytestmark = pytest.mark.django_db
+
+RULES = rules()
+CSP = {
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "connect-src 'self'",
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+    "object-src 'none'",
+}
+
+
+@pytest.fixture
+def everybody() -> dict[str, Client]:
+    """A browser for each role, one for root, and one of nobody; none of them raises what the server would answer."""
+    found = {NOBODY: Client(raise_request_exception=False)}
+    people = {role.value: UserFactory(role=role) for role in Role}
+    people["root"] = User.objects.create_superuser("root@desk.example", "withdraw-skins-1")
+    for name, person in people.items():
+        found[name] = Client(raise_request_exception=False)
+        found[name].force_login(person)
+    return found
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_f56_no_address_changes_anything_by_being_read(everybody: dict[str, Client], method: str) -> None:
+    """A read of a raw document leaves an entry, by design; nothing else leaves anything."""
+    paths = [address(route) for route in RULES if "/document/" not in route]
+    before = everything()
+
+    for path in paths:
+        for name in ("supervisor", "admin", "root", NOBODY):
+            everybody[name].generic(method, path)
+
+    after = everything()
+    assert {table for table in before if before[table] != after[table]} == set()
+
+
+def test_f56_one_door_alone_takes_a_form_without_its_token() -> None:
+    def exempt(resolver: URLResolver, before: str = "") -> list[str]:
+        found = []
+        for pattern in resolver.url_patterns:
+            here = before + str(pattern.pattern)
+            if isinstance(pattern, URLResolver):
+                found += exempt(pattern, here)
+            elif isinstance(pattern, URLPattern) and getattr(pattern.callback, "csrf_exempt", False):
+                found.append(here)
+        return found
+
+    assert exempt(get_resolver()) == ["callbacks/assetpay/"]
+
+
+def test_f56_a_form_from_another_site_changes_nothing() -> None:
+    refund, item = RefundFactory(), ItemFactory()
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(UserFactory(role=Role.SUPERVISOR))
+    before = everything()
+
+    for path in (f"/refunds/{refund.pk}/confirm/", f"/items/{item.pk}/cancel/", "/accounts/logout/"):
+        answer = browser.post(
+            path,
+            {"reference": "x", "seen": refund.fingerprint(), "reason": "x"},
+            headers={"Origin": "https://evil.example", "HX-Request": "true"},
+        )
+        assert answer.status_code == 403
+
+    after = everything()
+    assert before == after
+
+
+def assert_protected(answer: HttpResponse, where: str) -> None:
+    """The headers that every answer carries."""
+    policy = {part.strip() for part in answer.get("Content-Security-Policy", "").split(";")}
+    assert policy >= CSP, where
+    assert not any(word in " ".join(policy) for word in ("unsafe-", "nonce-", "data:", "*")), where
+    assert answer["X-Content-Type-Options"] == "nosniff", where
+    assert answer["X-Frame-Options"] == "DENY", where
+    assert answer["Referrer-Policy"] == "same-origin", where
+    assert answer["Cross-Origin-Opener-Policy"] == "same-origin", where
+
+
+def test_f59_f68_f77_every_answer_carries_the_policy_and_no_page_is_kept(everybody: dict[str, Client]) -> None:
+    for route in RULES:
+        path = address(route)
+        for name, method in product(("supervisor", "root", NOBODY), ("GET", "POST")):
+            answer = everybody[name].generic(method, path)
+
+            assert_protected(answer, f"{method} {path} by {name}: {answer.status_code}")
+            if not path.startswith(("/callbacks/", "/health/", "/admin/jsi18n/")):
+                assert answer.status_code == 302 or "no-store" in answer["Cache-Control"], path
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/nowhere/", {}, 404),
+        ("/static/nothing.js", {}, 404),
+        ("/items/", {"host": "evil.example"}, 400),
+        (DOOR, {"host": "evil.example"}, 503),
+        ("/callbacks/elsewhere/", {}, 503),
+        ("/static/app.css", {}, 200),
+        ("/health/live", {}, 200),
+        ("/items/%00", {}, 404),
+        ("/items/?cursor=%ff%fe", {}, 400),
+    ],
+)
+def test_f59_f68_errors_and_files_carry_it_too(
+    everybody: dict[str, Client], path: str, headers: dict[str, str], status: int
+) -> None:
+    answer = everybody["agent"].generic("POST" if path == DOOR else "GET", path, headers=headers)
+
+    assert answer.status_code == status
+    assert_protected(answer, path)
+
+
+def test_f59_f68_a_fault_of_ours_carries_it_too(everybody: dict[str, Client], settings: LazySettings) -> None:
+    settings.REFUND_APPROVAL_LIMIT = object()  # no amount: the page cannot be made
+    RefundFactory()
+
+    answer = everybody["agent"].get("/refunds/")
+
+    assert answer.status_code == 500
+    assert_protected(answer, "500")
+
+
+SQL = [
+    *("' OR '1'='1", '"', "1; DROP TABLE withdrawals_item", "') UNION SELECT password FROM withdrawals_user--", "\\"),
+    *("%' --", "$$; SELECT pg_sleep(5); $$", "NULL", "1e309", "9" * 40, "requested_by__password", "-password", "\x7f"),
+]
+PARAMETERS = {
+    "/items/": ["q", "tab", "cursor", "order_by"],
+    "/trades/": ["q", "cursor", "state"],
+    "/cancellations/": ["q", "state", "cursor"],
+    "/refunds/": ["q", "state", "cursor"],
+    "/deliveries/": ["q", "verdict", "cursor"],
+    "/audit/": ["q", "action", "person", "source", "date_from", "date_to", "cursor"],
+}
+
+
+def test_f60_nothing_in_a_query_string_reaches_the_database_as_words_of_its_own(everybody: dict[str, Client]) -> None:
+    """Over 300 requests: each is answered as a search that finds nothing or cannot be read, never as a fault."""
+    ItemFactory()
+    before, tried = everything(), 0
+
+    for path, names in PARAMETERS.items():
+        for name, text in product(names, SQL):
+            answer = everybody["supervisor"].get(path, {name: text})
+            tried += 1
+            assert answer.status_code in (200, 400), (path, name, text, answer.status_code)
+            assert PASSWORD not in answer.content.decode()
+
+    assert tried > 300
+    after = everything()
+    assert before == after
+
+
+HOSTS = ["evil.example", "//evil.example", "\\\\evil.example", "evil.example:80", "evil.example%2f", "evil。example"]
+ELSEWHERE = [
+    *(f"{scheme}{host}" for scheme in ("https://", "http://", "//", "///", "/\\", "\\/") for host in HOSTS),
+    *(
+        f"{scheme}evil.example"
+        for scheme in ("ftp://", "HTTPS://", "https:", "https:/", "http:///", "/%09/", "/\t/", " //")
+    ),
+    *(
+        "javascript:alert(1)",
+        "JavaScript:alert(1)",
+        "data:text/html,x",
+        "vbscript:x",
+        "blob:x",
+        "about:blank",
+        "file:///x",
+    ),
+    *(
+        "https://testserver@evil.example",
+        "https://testserver.evil.example",
+        "//testserver@evil.example",
+        "////evil.example",
+    ),
+    *("https://evil.example/testserver", "https://evil.example?testserver", "https://evil.example#testserver"),
+    *(
+        "\x00//evil.example",
+        "\n//evil.example",
+        "\r\nLocation: //evil.example",
+        "/\n/evil.example",
+        "/\x00/evil.example",
+    ),
+    *(
+        "//evil.example/%2e%2e",
+        "//evil.example/..",
+        "/\\/evil.example",
+        "\\\\\\evil.example",
+        "/.evil.example//evil.example",
+    ),
+    *("https:\\\\evil.example", "https:evil.example", "//[::1]", "//127.1", "//0x7f.1", "//2130706433"),
+    *(
+        "//%65vil.example",
+        "//\u202eevil.example",
+        "//evil\u3002example",
+        "///\\evil.example",
+        "http:evil.example",
+        "//.",
+    ),
+]
+
+
+def test_f69_no_form_and_no_header_leads_off_the_desk() -> None:
+    cancellation, person = CancellationFactory(), UserFactory(role=Role.SUPERVISOR)
+    inside, outside = Client(), Client()
+    inside.force_login(person)
+
+    for target in ELSEWHERE:
+        cache.clear()  # or the answers would be that this is too much at once
+        logged_in = Client().post(
+            f"/accounts/login/?next={target}", {"login": person.email, "password": PASSWORD, "next": target}
+        )
+        for answer in (
+            logged_in,
+            inside.post(f"/cancellations/{cancellation.pk}/undo/", {"next": target}),
+            inside.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": target}),
+            outside.get(
+                "/items/", headers={"HX-Request": "true", "HX-Current-URL": target.strip().replace("\x00", "") or "x"}
+            ),
+            inside.get("/accounts/login/", {"next": target}, headers={"Referer": "https://evil.example/"}),
+        ):
+            for name in ("Location", "HX-Redirect", "HX-Location", "HX-Push-Url"):
+                place = answer.get(name, "")
+                leads = place.startswith("/") and not place.startswith(("//", "/\\", "/\t", "/\n"))
+                assert not place or leads, (target, name, place)
+
+            assert answer.status_code < 429, (target, answer.status_code)
+
+    assert len(ELSEWHERE) >= 80
+
+
+NO_HOSTS = [
+    "evil.example",
+    "localhost.evil.example",
+    "evil.example:80",
+    "127.0.0.1.evil.example",
+    "testserver@evil.example",
+]
+NO_HOSTS += [
+    "[::1",
+    "a b",
+    "",
+    "..",
+    "localhost,evil.example",
+    "evil.example/localhost",
+    "lo\tcalhost",
+    "*",
+    ".localhost",
+]
+NO_HOSTS += ["127.0.0.2", "10.0.0.1", "localhost:99999x", "xn--evil", "evil.example#localhost", "\u2025"]
+
+
+@pytest.mark.parametrize("host", NO_HOSTS)
+def test_f71_a_host_that_is_not_ours_is_400_and_no_link_is_made_of_it(everybody: dict[str, Client], host: str) -> None:
+    for headers in ({"host": host}, {"X-Forwarded-Host": host}):
+        answer = everybody["admin"].get("/people/", headers=headers)
+
+        assert answer.status_code == (400 if "host" in headers else 200)
+        assert "evil.example" not in answer.content.decode()
+
+    link = everybody["admin"].post(f"/people/{UserFactory().pk}/link/", headers={"X-Forwarded-Host": host})
+    assert settings.DESK_ORIGIN in link.content.decode()
+
+
+def test_f73_what_a_stranger_writes_is_one_line_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    render = structlog.stdlib.ProcessorFormatter(processor=structlog.processors.JSONRenderer())
+    texts = [
+        f"x{sign}FAKE 2026-01-01 [info] refund confirmed"
+        for sign in ("\n", "\r", "\r\n", "\x1b[2K", "\u2028", "\x85", "\x00")
+    ]
+
+    for text in texts:
+        record = logging.LogRecord("withdrawals", logging.INFO, "x", 1, text, None, None)
+        line = render.format(record)
+
+        assert len(line.splitlines()) == 1
+        assert json.loads(line)["event"] == text
+
+
+def test_f77_nothing_of_the_desk_is_shown_after_log_out() -> None:
+    DeliveryFactory()
+    browser = Client()
+    browser.force_login(UserFactory())
+    assert browser.get("/items/").status_code == 200
+
+    browser.post("/accounts/logout/")
+
+    assert browser.get("/items/").status_code == 302
+    page = browser.get("/accounts/login/").content.decode()
+    assert '"historyCacheSize":0' in page
