@@ -16,7 +16,7 @@ from withdrawals.models import AuditEntry, Batch, BatchState, Cancellation, Canc
 pytestmark = pytest.mark.django_db
 
 REASON = {"reason": "Customer asked", "note": "forty chats"}
-TICKED = re.compile(r'name="item" value="(\d+)" form="bulk" checked')
+TICKED = re.compile(r'name="item" value="(\d+)" form="bulk" checked ')
 
 
 @pytest.fixture
