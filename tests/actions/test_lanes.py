@@ -166,3 +166,31 @@ def test_a_worker_is_given_back_after_ten_seconds_with_a_wake_up_for_the_rest(se
     assert 0 < sent < 10
     assert SendPermit.objects.count() == sent
     assert DBTaskResult.objects.get().task_path.endswith("drain_cancellations")
+
+
+def test_two_workers_fill_a_batchs_share_and_no_click_waits_two_seconds(settings: Settings) -> None:
+    """Two workers that look twice a second, on a clock of their own; AssetPay takes two seconds for each answer."""
+    settings.ASSETPAY_CANCELS_PER_MINUTE, latency, look = 20, timedelta(seconds=2), timedelta(seconds=0.5)
+    items = seen(72)
+    batch_of(items[:64])
+    to_click = {NOON + timedelta(seconds=20 + 25 * number): item for number, item in enumerate(items[64:])}
+    workers, sent, waits = [NOON, NOON + look / 2], [], []
+    while min(workers) < NOON + timedelta(minutes=4):
+        now = min(workers)
+        for at in [at for at in to_click if at <= now]:
+            ask(to_click.pop(at), now=at)
+        claim = claim_next(now=now)
+        if claim is None:
+            workers[workers.index(now)] = now + look
+            continue
+        workers[workers.index(now)] = now + latency
+        record_answer(claim, ACCEPTED, now=now + latency)
+        if claim.cancellation.lane == Lane.CLICK:
+            waits.append(now - claim.cancellation.requested_at)
+        else:
+            sent.append(now)
+
+    minutes = 3
+    filled = sum(at < NOON + timedelta(minutes=minutes) for at in sent) / (minutes * share_of(Lane.BATCH))
+    assert filled >= 0.95
+    assert (len(waits), max(waits) <= timedelta(seconds=2)) == (8, True)

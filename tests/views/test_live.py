@@ -1,6 +1,7 @@
 """What pages ask by themselves: which rows changed, and who else is looking."""
 
 from datetime import timedelta
+from unittest import mock
 
 import pytest
 from django.test import Client
@@ -138,6 +139,18 @@ def test_the_poll_changes_nothing_and_needs_a_role(log_in: LogIn, item: Item) ->
     assert browser.post("/live/items/").status_code == 405
     assert browser.get("/live/presence/").status_code == 405
     assert log_in(UserFactory(role=False)).get("/live/items/", {"ids": item.pk}).status_code == 403
+
+
+def test_a_row_whose_moment_has_passed_is_asked_for_again(agent: Client) -> None:
+    waiting = CancellationFactory(send_from=timezone.now() + timedelta(seconds=2))
+
+    def version() -> str:
+        return str(agent.get("/live/items/", {"ids": waiting.item_id}).json()[str(waiting.item_id)]["version"])
+
+    before = version()
+    assert f'data-version="{before}"' in text(agent.get(f"/items/{waiting.item_id}/row/"))
+    with mock.patch("withdrawals.views.live.timezone.now", return_value=waiting.send_from):
+        assert version() != before
 
 
 # Session, person, two of permissions; items, their cancellations, who is there.

@@ -24,7 +24,10 @@ def items_now(request: DeskRequest) -> HttpResponse:
     items = list(for_versions(Item.objects.filter(pk__in=keys)))
     there = who_is_there(items, person=request.user, now=now)
     return JsonResponse(
-        {str(item.pk): {"version": row_version(item), "here": presence_words(there.get(item.pk, []))} for item in items}
+        {
+            str(item.pk): {"version": row_version(item, now), "here": presence_words(there.get(item.pk, []))}
+            for item in items
+        }
     )
 
 

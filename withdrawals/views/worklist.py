@@ -101,7 +101,7 @@ class ItemRow:
     @property
     def version(self) -> str:
         """What this row shows; a page that knows an older version asks for the row again."""
-        return row_version(self.item)
+        return row_version(self.item, self.now)
 
     @property
     def can_undo(self) -> bool:
@@ -137,14 +137,16 @@ def for_versions(items: Items) -> Items:
     return items.only("pk", "trade_id", "status").prefetch_related(Prefetch("cancellations", requests))
 
 
-def row_version(item: Item) -> str:
-    """Changes whenever the row of an item (that `for_rows` or `for_versions` loaded) would look different."""
+def row_version(item: Item, now: datetime) -> str:
+    """Changes whenever the row of an item (that `for_rows` or `for_versions` loaded) would say something else."""
     requests = list(item.cancellations.all())
     if not requests:
         return item.status
     last = requests[-1]
     moments = f"{last.changed_at.timestamp():.3f}-{last.send_from.timestamp():.3f}"
-    return f"{item.status}-{last.number}-{last.state}-{moments}"
+    # What was said of a moment to come is wrong once it has passed.
+    is_due = last.is_open and last.send_from <= now
+    return f"{item.status}-{last.number}-{last.state}-{moments}{'-due' if is_due else ''}"
 
 
 def who_is_there(items: Iterable[Item], *, person: User, now: datetime) -> dict[int, list[str]]:
