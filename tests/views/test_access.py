@@ -32,6 +32,9 @@ READING = {
     "/deliveries/replay/": {Role.SUPERVISOR, Role.ADMIN},
     "/alarms/": set(Role),
     "/audit/": {Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
+    "/audit/check/": {Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
+    "/audit/items/{item}/": {Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
+    "/audit/trades/{trade}/": {Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
     "/items/{item}/cancel/": {Role.AGENT, Role.SUPERVISOR},
     "/refunds/{refund}/confirm/": {Role.AGENT, Role.SUPERVISOR},
 }
@@ -42,6 +45,8 @@ ACTING = {
     "/refunds/{refund}/confirm/": {Role.AGENT, Role.SUPERVISOR},
     "/deliveries/{delivery}/replay/": {Role.SUPERVISOR, Role.ADMIN},
     "/deliveries/replay/": {Role.SUPERVISOR, Role.ADMIN},
+    "/audit/verify/": {Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
+    "/audit/export/": {Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
 }
 
 
