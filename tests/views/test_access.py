@@ -34,6 +34,9 @@ READING = {
     "/alarms/": set(Role),
     "/invariants/": set(Role),
     "/audit/": {Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
+    "/audit/check/": {Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
+    "/audit/items/{item}/": {Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
+    "/audit/trades/{trade}/": {Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
     "/items/{item}/cancel/": {Role.AGENT, Role.SUPERVISOR},
     "/items/{item}/arm/": {Role.AGENT, Role.SUPERVISOR},
     "/trades/{trade}/cancel/": {Role.AGENT, Role.SUPERVISOR},
@@ -88,6 +91,8 @@ ACTING = {
     "/refunds/{refund}/amount/": {Role.SUPERVISOR},
     "/deliveries/{delivery}/replay/": {Role.SUPERVISOR, Role.ADMIN},
     "/deliveries/replay/": {Role.SUPERVISOR, Role.ADMIN},
+    "/audit/verify/": {Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
+    "/audit/export/": {Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
 }
 
 
