@@ -224,7 +224,7 @@ def tone(state: str) -> str:
 @register.filter
 def mask_token(text: str | None) -> str:
     """`text` without the token of a Steam trade link."""
-    return mask_tokens(text or "")
+    return mask_tokens(str(text or ""))
 
 
 @register.filter
