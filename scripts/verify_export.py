@@ -85,6 +85,9 @@ class Log:
         except Tampered as tampered:
             raise self.doubt if self.doubt and self.doubt.last < tampered.number else tampered from None
         if self.doubt:
+            # Of the last entry of all the head says more: it has no neighbour to know it otherwise.
+            if self.doubt.last == self.number == self.head["number"] and self.head["hash"] != self.hash:
+                self.look_at_the_end()
             raise self.doubt
         self.look_at_the_end()
 

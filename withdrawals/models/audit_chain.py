@@ -130,6 +130,10 @@ class Walk:
         beyond = Walk(Position(row[NUMBER], row[HASH]))
         beyond._pass(FARTHEST_MOVE)
         found = beyond.tampering
+        if found is None and beyond.position.number == row[NUMBER]:
+            # The last entry of all: it has no neighbour, but the head knows it too.
+            head = AuditHead.objects.filter(pk=1, number=row[NUMBER]).first()
+            found = beyond._at_the_end(head) if head else None
         return found if found is not None and found.number <= row[NUMBER] else None
 
     def _at_the_end(self, head: AuditHead | None) -> Tampering | None:
