@@ -153,7 +153,17 @@ def test_f59_f68_a_fault_of_ours_carries_it_too(everybody: dict[str, Client], se
 
 SQL = [
     *("' OR '1'='1", '"', "1; DROP TABLE withdrawals_item", "') UNION SELECT password FROM withdrawals_user--", "\\"),
-    *("%' --", "$$; SELECT pg_sleep(5); $$", "NULL", "1e309", "9" * 40, "requested_by__password", "-password", "\x7f"),
+    *(
+        "%' --",
+        "$$; SELECT pg_sleep(5); $$",
+        "NULL",
+        "1e309",
+        "9" * 40,
+        "requested_by__password",
+        "__class__",
+        "-password",
+        "\x7f",
+    ),
 ]
 PARAMETERS = {
     "/items/": ["q", "tab", "cursor", "order_by"],
