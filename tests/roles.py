@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 
 from tests.factories import (
     CancellationFactory,
@@ -16,7 +17,7 @@ from tests.factories import (
     TradeFactory,
     UserFactory,
 )
-from withdrawals.models import Role
+from withdrawals.models import Batch, BatchState, Role, SavedList, SavedView, Settlement
 
 MATRIX = Path(__file__).with_name("roles.toml")
 ROLES = frozenset(Role.values)
@@ -39,6 +40,21 @@ MADE: dict[str, Callable[[], int]] = {
     "refunds": lambda: RefundFactory().pk,
     "deliveries": lambda: DeliveryFactory().pk,
     "people": lambda: UserFactory().pk,
+    "batches": lambda: (
+        Batch.objects.create(
+            requested_by=UserFactory(), created_at=timezone.now(), selection="ticked by hand", state=BatchState.DRAFT
+        ).pk
+    ),
+    "settlements": lambda: (
+        Settlement.objects.create(
+            cancellation=CancellationFactory(), note="n", proposed_by=UserFactory(), proposed_at=timezone.now()
+        ).pk
+    ),
+    "views": lambda: (
+        SavedView.objects.create(
+            name="Mine", saved_list=SavedList.ITEMS, owner=UserFactory(), is_shared=True, saved_at=timezone.now()
+        ).pk
+    ),
     "accounts": lambda: 1,
     # A person that is there; the other tables hold no such row.
     "admin": lambda: UserFactory().pk,
@@ -87,7 +103,8 @@ def _walk(resolver: URLResolver, before: str = "") -> Iterator[str]:
 
 def address(route: str) -> str:
     """A path that this route answers, with rows made for it."""
-    noun = route.split("/")[0]
+    parts = route.split("/")
+    noun = parts[1] if parts[0] in ("audit", "live") else parts[0]
     key = str(MADE[noun]()) if re.search(r"[<(]", route) and noun in MADE else ""
     path = re.sub(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)", lambda found: GIVEN.get(found[1], key), route)
     path = re.sub(r"<(?:\w+:)?(\w+)>", lambda found: GIVEN.get(found[1], key), path)

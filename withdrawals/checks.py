@@ -76,7 +76,7 @@ def database_keeps_its_promises(databases: Sequence[str] | None = None, **_: Any
             )
         if unnamed:
             found.append(
-                Error(f"Items would not be found by name: {', '.join(unnamed)}. Run migrate.", id="withdrawals.E007")
+                Error(f"Items would not be found by name: {', '.join(unnamed)}. Run migrate.", id="withdrawals.E009")
             )
         if connection.vendor == "sqlite" and sqlite3.sqlite_version_info < (3, 51, 3):
             found.append(

@@ -194,7 +194,7 @@ def lock_patience() -> str:
 
 
 def test_f43_a_locked_database_answers_503_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("withdrawals.actions.deliveries.APPROVAL_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("withdrawals.actions.deliveries.APPROVAL_WAIT_MS", 100)
     calls = [("news", news("t-1")), ("undone", undone("t-2")), ("approval", APPROVAL), ("crypto", CRYPTO_APPROVAL)]
 
     answers = set()

@@ -87,7 +87,7 @@ def test_lost_triggers_are_reported_and_put_back_with_what_was_missed() -> None:
         execute(f"DROP TRIGGER {name}")
     ItemFactory(market_hash_name="Written meanwhile")
     assert names("meanwhile") == []
-    assert "withdrawals.E007" in {found.id for found in run_checks(databases=["default"])}
+    assert "withdrawals.E009" in {found.id for found in run_checks(databases=["default"])}
 
     create_name_search(connection)
 

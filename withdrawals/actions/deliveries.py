@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 UNDERSTOOD = ("kind", "subject_id", "verdict", "problem", "changes", "trade", "applied_at")
 KEPT_REJECTED_CALLS = 1_000
 # AssetPay hangs up on an approval after ten seconds, and 503 is its answer here whatever happens: no need to wait long.
-APPROVAL_WAIT_SECONDS = 2.5
+APPROVAL_WAIT_MS = 2_500
 FORGOTTEN = "Its bytes were forgotten when they were old; nothing rested on them, and nothing was done."
 CONFLICT = "The same delivery id came before with another body."
 
@@ -145,7 +145,7 @@ def _reject(call: Call, reason: str, *, now: datetime) -> CallRejected:
 
 def _transaction_for(call: Call) -> AbstractContextManager[None]:
     """News may wait its turn as long as anything; an approval is answered in time, if need be without being kept."""
-    return brief_transaction(APPROVAL_WAIT_SECONDS) if looks_like_approval(call.body) else transaction.atomic()
+    return brief_transaction(APPROVAL_WAIT_MS) if looks_like_approval(call.body) else transaction.atomic()
 
 
 def _keep(call: Call, seal: gateway.Seal, now: datetime) -> tuple[Delivery, bool]:

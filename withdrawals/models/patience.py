@@ -7,13 +7,12 @@ from django.db import connection, transaction
 
 
 @contextmanager
-def brief_transaction(seconds: float) -> Iterator[None]:
-    """A transaction of which no statement waits longer than this, for a lock or at all; then OperationalError.
+def brief_transaction(wait_ms: int) -> Iterator[None]:
+    """A transaction of which no statement waits longer than this many milliseconds; then OperationalError.
 
     Only for this transaction: the connection goes on to serve pages, which may wait longer. On SQLite all the waiting
-    is for the write lock, which BEGIN takes.
+    is for the write lock, which BEGIN takes; on PostgreSQL it is for any lock, and for the statement itself.
     """
-    wait_ms = round(1_000 * seconds)
     if connection.vendor == "sqlite":
         with _busy_timeout(wait_ms), transaction.atomic():
             yield
