@@ -43,6 +43,8 @@ from withdrawals.models import (
 from withdrawals.models.audit_triggers import create_triggers, drop_triggers
 from withdrawals.models.refund_rules import needs_refund
 
+pytestmark = pytest.mark.django_db
+
 CENT = Decimal("0.01")
 
 # --- F54: every pair of statuses, with every cause ---------------------------------------------------------
@@ -178,7 +180,6 @@ def confirmed() -> Refund:
     )
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize(
     "statement",
     [
@@ -194,7 +195,6 @@ def test_f55_p21_the_database_refuses_to_change_the_ledger(statement: str) -> No
         cursor.execute(statement)
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize(("number", "kind"), [(2, "confirmation"), (3, "confirmation"), (3, "compensation")])
 def test_p20_the_database_takes_no_second_confirmation_in_a_row_and_no_gap(number: int, kind: str) -> None:
     refund = confirmed()
@@ -216,7 +216,6 @@ def test_p20_the_database_takes_no_second_confirmation_in_a_row_and_no_gap(numbe
         )
 
 
-@pytest.mark.django_db
 def test_f52_p19_the_database_keeps_the_net_within_the_price() -> None:
     refund = confirmed()
 
@@ -241,7 +240,6 @@ def sums_exactly(many: int) -> None:
     assert WalletReading.objects.aggregate(total=Sum("balance"))["total"] == sum(amounts, Decimal(0))
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize("many", runs(20_000, 1_000_000))
 def test_f53_p23_sums_are_exact(many: int) -> None:
     sums_exactly(many)
@@ -403,7 +401,6 @@ def run_the_machine(steps: int) -> None:
     tell(f"{LedgerMachine.steps:,} steps, {RefundEntry.objects.count():,} ledger rows")
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize("steps", runs(2_000, 100_000))
 def test_f52_p19_p20_p21_p22_whatever_happens_the_ledger_adds_up(steps: int) -> None:
     run_the_machine(steps)

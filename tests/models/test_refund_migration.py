@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.migrations.loader import MigrationLoader
 
-from tests.running.test_backup import another_database
+from tests.running.test_backup import another_database, leading_to
 from tests.wire import NOON
 from withdrawals.models import Refund, RefundEntry
 from withdrawals.models.audit_triggers import missing_triggers
@@ -43,16 +43,9 @@ DECIDED = [
 @pytest.fixture
 def old_database(database_url: str, tmp_path: Path) -> Iterator[None]:
     """The connection leads to a database as the release of 0003 left it."""
-    with another_database(database_url, tmp_path) as url:
-        ours = connection.settings_dict["NAME"]
-        connection.close()
-        connection.settings_dict["NAME"] = url.partition("sqlite:///")[2] or url.rpartition("/")[2]
-        try:
-            call_command("migrate", *RELEASED, verbosity=0)
-            yield
-        finally:
-            connection.close()
-            connection.settings_dict["NAME"] = ours
+    with another_database(database_url, tmp_path) as url, leading_to(url):
+        call_command("migrate", *RELEASED, verbosity=0)
+        yield
 
 
 def fill() -> None:
