@@ -10,8 +10,8 @@ function open(dialog) {
     opener = document.activeElement;
     dialog.showModal();
   } else if (!dialog.matches(':modal')) {
-    // Rendered open for browsers without JavaScript.
-    dialog.close();
+    // Rendered open for browsers without JavaScript. close() would tell of its closing later, and take it away.
+    dialog.removeAttribute('open');
     dialog.showModal();
   }
   dialog.querySelector('[autofocus], [aria-invalid="true"]')?.focus();

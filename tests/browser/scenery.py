@@ -15,11 +15,12 @@ from withdrawals.actions.audit import Origin
 from withdrawals.actions.batches import draft_batch, start_batch
 from withdrawals.actions.cancellations import arm_cancellation, undo_cancellation
 from withdrawals.actions.presence import mark_presence
+from withdrawals.actions.refund_corrections import waive_refund
 from withdrawals.actions.refunds import confirm_refund
 from withdrawals.actions.sending import claim_next, record_answer
 from withdrawals.assetpay.errors import OutcomeUnknown, Refused
 from withdrawals.gateway import CancelAnswer
-from withdrawals.models import Cancellation, Item, Refund, Role, Source, User
+from withdrawals.models import Cancellation, Item, Refund, Role, Source, User, WalletReading
 
 CAST = (
     ("AK-47 | Redline (Field-Tested)", "24.90"),
@@ -58,6 +59,9 @@ class Scenery:
     unknown: int
     large: int
     due: int
+    doubtful: int
+    paid: int
+    waived: int
     item: int
     admin: str
     person: int
@@ -93,8 +97,14 @@ class Scenery:
             "refunds-in-review": "/refunds/?state=in_review",
             "refunds-confirmed": "/refunds/?state=confirmed",
             "refunds-awaiting": "/refunds/?state=awaiting",
+            "refunds-waived": "/refunds/?state=waived",
             "refund-approve": f"/refunds/{self.large}/approve/",
+            "refund-send-back": f"/refunds/{self.large}/send-back/",
+            "refund-confirm": f"/refunds/{self.due}/confirm/",
             "refund-waive": f"/refunds/{self.due}/waive/",
+            "refund-amount": f"/refunds/{self.doubtful}/amount/",
+            "refund-compensate": f"/refunds/{self.paid}/compensate/",
+            "refund-reopen": f"/refunds/{self.waived}/reopen/",
             "refund-rules": "/refunds/rules/",
             "money": "/refunds/money/",
             "case-file": f"/items/{self.item}/case/",
@@ -131,10 +141,20 @@ def make_scenery() -> Scenery:
             _answered(ask(item, actor=agent, now=opened + timedelta(minutes=40)).item, opened + timedelta(minutes=41))
         end = now - timedelta(minutes=30 + len(tail))
         _call(opened, tail, [CAST[int(tail, 16) % 10]], status, reported=end, price="23.50")
-    _call(now - timedelta(hours=6), "fa0", [CAST[2]], "reverted", reported=now - timedelta(minutes=50))
+    for tail, cast in (("fa0", CAST[2]), ("fa1", CAST[7])):
+        _call(now - timedelta(hours=6), tail, [cast], "reverted", reported=now - timedelta(minutes=50))
     _asked_in_every_way(agent, now)
     _confirm("ffb", supervisor, now)
     _confirm("fa0", agent, now)
+    _waive("fa1", supervisor, now)
+    WalletReading.objects.create(
+        read_at=now - timedelta(minutes=9),
+        last_read_at=now - timedelta(minutes=1),
+        balance=Decimal("18211.40"),
+        pending_balance=Decimal("412.10"),
+        escrow_balance=Decimal(0),
+        currency="usd",
+    )
     deliver(b'{"trade":{"id":"66f0', now=now - timedelta(minutes=12))
     RejectedCallFactory(received_at=now - timedelta(minutes=50))
     odd = deliver(
@@ -160,6 +180,9 @@ def make_scenery() -> Scenery:
         unknown=Cancellation.objects.get(item=_item("02")).pk,
         large=Refund.objects.get(item=_item("fa0")).pk,
         due=Refund.objects.get(item=_item("ffa")).pk,
+        doubtful=Refund.objects.get(item=_item("ffc")).pk,
+        paid=Refund.objects.get(item=_item("ffb")).pk,
+        waived=Refund.objects.get(item=_item("fa1")).pk,
         item=_item("ffb").pk,
         admin=admin.email,
         person=agent.pk,
@@ -290,4 +313,16 @@ def _confirm(tail: str, who: User, now: datetime) -> None:
         actor=who,
         origin=Origin(Source.SCREEN, actor=who),
         now=now - timedelta(minutes=5),
+    )
+
+
+def _waive(tail: str, who: User, now: datetime) -> None:
+    refund = Refund.objects.select_related("item").get(item=_item(tail))
+    waive_refund(
+        refund_id=refund.pk,
+        seen=refund.fingerprint(),
+        reason="Paid in the shop, see ticket 7741",
+        actor=who,
+        origin=Origin(Source.SCREEN, actor=who),
+        now=now - timedelta(minutes=4),
     )

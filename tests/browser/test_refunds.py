@@ -3,11 +3,12 @@
 from decimal import Decimal
 from pathlib import Path
 
+from django.conf import LazySettings
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from tests.browser.conftest import LogIn
-from tests.factories import RefundFactory, UserFactory
+from tests.factories import PASSWORD, RefundFactory, UserFactory
 from withdrawals.models import Item, RefundEntry, Role
 
 
@@ -72,3 +73,31 @@ def test_the_life_of_refunds(
         second.get_by_role("link", name="Download as JSON").click()
     assert '"waived"' in Path(case.value.path()).read_text()
     second.close()
+
+
+def test_what_was_typed_survives_a_proof_that_ran_out(
+    page: Page, log_in: LogIn, live_server: LiveServer, complaints: list[str], settings: LazySettings
+) -> None:
+    refund, agent = RefundFactory(), UserFactory()
+    log_in(page, agent.email)
+    page.goto(f"{live_server.url}/refunds/")
+    page.locator(f"#refund-{refund.pk}").get_by_role("button", name="Confirm refund").click()
+    page.get_by_role("dialog").locator("[name=reference]").fill("payout-77")
+
+    enough = settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
+    settings.ACCOUNT_REAUTHENTICATION_TIMEOUT = 0
+    page.get_by_role("dialog").locator("[type=submit]").last.click()
+    expect(page.locator("#toasts")).to_contain_text("Nothing has been done yet")
+    settings.ACCOUNT_REAUTHENTICATION_TIMEOUT = enough
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+
+    # The dialog of a page of its own is a modal one, and stays.
+    page.wait_for_url(f"**/refunds/{refund.pk}/confirm/**")
+    page.wait_for_timeout(200)
+    expect(page.get_by_role("dialog").locator("[name=reference]")).to_have_value("payout-77")
+    assert page.locator("dialog:modal").count() == 1
+    assert not RefundEntry.objects.exists()
+    page.get_by_role("dialog").locator("[type=submit]").last.click()
+    expect(page.locator(f"#refund-{refund.pk}")).to_have_attribute("data-refund-state", "confirmed")
+    assert RefundEntry.objects.get().reference == "payout-77"

@@ -51,6 +51,19 @@ def another_database(database_url: str, folder: Path) -> Iterator[str]:
             server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[call-overload] # as above
 
 
+@contextmanager
+def leading_to(url: str) -> Iterator[None]:
+    """Our own connection leads to another database meanwhile."""
+    ours = connection.settings_dict["NAME"]
+    connection.close()
+    connection.settings_dict["NAME"] = url.partition("sqlite:///")[2] or url.rpartition("/")[2]
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict["NAME"] = ours
+
+
 @pytest.fixture
 def sandbox() -> Iterator[RunningSandbox]:
     with running_sandbox() as running:

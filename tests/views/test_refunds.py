@@ -1,12 +1,15 @@
 """What is owed, and confirming that it was paid back."""
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+import time_machine
 from django.test import Client
+from django.utils import timezone
 
-from tests.factories import RefundFactory, ago
+from tests.factories import PASSWORD, RefundFactory, UserFactory, ago
 from tests.views.conftest import LogIn
 from tests.views.reading import next_page, rows, text
 from withdrawals.models import (
@@ -338,6 +341,67 @@ def test_the_list_costs_the_same_however_long(agent: Client, many: int, django_a
 
 
 QUERIES_OF_THE_LIST = 15
+
+
+# --- A fresh proof of who somebody is ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_htmx", [False, True])
+@pytest.mark.parametrize(
+    ("act", "typed"),
+    [
+        ("confirm", {"reference": "payout-77"}),
+        ("compensate", {"reason": "paid the wrong customer"}),
+        ("amount", {"amount": "5.00", "reason": "the shop's receipt"}),
+        ("approve", {}),
+    ],
+)
+def test_without_a_fresh_proof_nothing_is_done_and_what_was_typed_comes_back_once(
+    log_in: LogIn, is_htmx: bool, act: str, typed: dict[str, str]
+) -> None:
+    states = {"compensate": RefundState.CONFIRMED, "amount": RefundState.IN_REVIEW}
+    refund = RefundFactory(state=states.get(act, RefundState.DUE))
+    person, start = UserFactory(role=Role.SUPERVISOR), timezone.now()
+    browser, path = log_in(person, htmx=is_htmx), f"/refunds/{refund.pk}/{act}/"
+
+    with time_machine.travel(start + timedelta(minutes=6), tick=False):
+        asked = browser.post(path, form(refund, next="/refunds/") | {"reference": "", **typed})
+        place = asked["HX-Redirect"] if is_htmx else asked["Location"]
+        shown = text(browser.get(place))
+        proved = browser.post(place, {"password": PASSWORD})
+        dialog = browser.get(proved["Location"])
+        again = browser.get(proved["Location"])
+
+    assert asked.status_code == (401 if is_htmx else 302)
+    assert "Nothing has been done yet" in shown
+    assert (RefundEntry.objects.count(), dialog.status_code) == (0, 200)
+    assert {name: dialog.context["form"].initial[name] for name in typed} == typed
+    assert not set(typed) & set(again.context["form"].initial)
+
+
+@pytest.mark.parametrize(
+    ("act", "state", "asks"),
+    [
+        ("confirm", RefundState.DUE, True),
+        ("approve", RefundState.DUE, True),
+        ("compensate", RefundState.CONFIRMED, True),
+        ("amount", RefundState.IN_REVIEW, True),
+        ("waive", RefundState.DUE, False),
+        ("reopen", RefundState.WAIVED, False),
+        ("send-back", RefundState.DUE, False),
+    ],
+)
+def test_what_moves_money_asks_who_it_is_and_what_moves_none_does_not(
+    log_in: LogIn, act: str, state: RefundState, asks: bool
+) -> None:
+    refund, start = RefundFactory(state=state), timezone.now()
+    browser = log_in(Role.SUPERVISOR)
+
+    with time_machine.travel(start + timedelta(minutes=6), tick=False):
+        answers = [browser.get(f"/refunds/{refund.pk}/{act}/"), browser.post(f"/refunds/{refund.pk}/{act}/", {})]
+
+    asked = [answer.get("Location", "").startswith("/accounts/reauthenticate/") for answer in answers]
+    assert asked == [asks, asks]
 
 
 def test_an_auditor_sees_that_the_button_is_not_theirs(log_in: LogIn, refund: Refund) -> None:

@@ -17,13 +17,14 @@ from withdrawals.models import (
     Item,
     Refund,
     RefundApproval,
+    RefundCause,
     RefundEntry,
     RefundState,
     User,
     refund_terms,
 )
 from withdrawals.models.refund import reference_key
-from withdrawals.models.refund_rules import DECIDED_REFUNDS, RULE_VERSION, RefundTerms, needs_refund
+from withdrawals.models.refund_rules import DECIDED_REFUNDS, RULE_VERSION, RULES, RefundTerms, needs_refund
 
 
 class RefundRefused(Exception):
@@ -141,10 +142,15 @@ def end_approval(
 def _contradict(refund: Refund, item: Item, terms: RefundTerms, *, now: datetime) -> list[Fact]:
     """A decided refund stays as it is; that the rules would now say otherwise is a fact, told once.
 
-    Another cause that owes the same money without a question is no contradiction.
+    Another cause that owes the same money without a question is no contradiction, and neither is one that the rules
+    of the decision did not know, or another DECLINED_REFUND_POLICY: then we changed our mind, AssetPay said nothing.
     """
-    same = terms.state == refund.ruling and terms.amount == refund.amount
-    if refund.contradicted_at is not None or (same and (terms.cause == refund.cause or terms.state == RefundState.DUE)):
+    if refund.contradicted_at is not None:
+        return []
+    is_owed_alike = terms.state == refund.ruling == RefundState.DUE and terms.amount == refund.amount
+    told_apart = {rule.cause for rule in RULES[refund.rule_version]} | {RefundCause.LATEST_DISAGREES}
+    is_same = terms.cause == refund.cause or is_owed_alike or terms.cause not in told_apart
+    if is_same and terms.price == refund.price:
         return []
     Refund.objects.filter(pk=refund.pk, contradicted_at=None).update(contradicted_at=now)
     before = described(refund.state, refund.cause, refund.amount)

@@ -8,10 +8,15 @@ import django.db.models.lookups
 from django.conf import settings
 from django.db import migrations, models
 from django.db.models import F
-from django.db.models.functions import Lower
 
 import withdrawals.models.money
 from withdrawals.models.audit_triggers import drop_triggers
+
+# What version 1 of the rules said of each cause; whatever else it knew was owed in full.
+RULED_BY_VERSION_1 = {
+    "in_review": ["conflicting_ends", "price_unknown", "declined", "approval_timeout", "reverted_by_user"],
+    "not_owed": ["never_charged"],
+}
 
 
 def fill_new_columns(apps: Any, schema_editor: Any) -> None:
@@ -19,21 +24,27 @@ def fill_new_columns(apps: Any, schema_editor: Any) -> None:
     connection = schema_editor.connection
     drop_triggers(connection)
     refunds = apps.get_model("withdrawals", "Refund").objects.using(connection.alias)
-    refunds.update(price=F("amount"), reference_key=Lower("reference"))
-    refunds.filter(state__in=["due", "in_review", "not_owed"]).update(ruling=F("state"))
-    refunds.filter(state="confirmed").update(entries_made=1)
+    refunds.update(price=F("amount"))
+    for ruling, causes in RULED_BY_VERSION_1.items():
+        refunds.filter(cause__in=causes).update(ruling=ruling)
+    for refund in refunds.filter(state="confirmed").only("reference").iterator():
+        refunds.filter(pk=refund.pk).update(entries_made=1, reference_key=_reference_key(refund.reference))
     entries = apps.get_model("withdrawals", "RefundEntry").objects.using(connection.alias)
     for entry in entries.select_related("refund").iterator():
         entries.filter(pk=entry.pk).update(
             cause=entry.refund.cause,
             rule_version=entry.refund.rule_version,
-            reference_key="".join(entry.reference.split()).casefold(),
+            reference_key=_reference_key(entry.reference),
             evidence_delivery=entry.refund.evidence_delivery_id,
             evidence_read=entry.refund.evidence_read_id,
         )
     if connection.vendor == "postgresql":
         # Nothing may be pending when the constraints are added below.
         schema_editor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def _reference_key(reference: str) -> str:
+    return "".join(reference.split()).casefold()
 
 
 class Migration(migrations.Migration):

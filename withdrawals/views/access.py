@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, cast
+from typing import Any, Concatenate, cast
 
 import structlog
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -83,14 +84,19 @@ def _note_denied(request: DeskRequest, codename: str) -> None:
         log.exception("an access that was denied could not be noted")
 
 
+# Where a session keeps what somebody had typed while they are asked who they are.
+TYPED = "typed_before_proof"
+
+
 def needs_recent_proof[**P](
-    back: str = "",
+    back: str = "", *, keeps: tuple[str, ...] = ()
 ) -> Callable[
     [Callable[Concatenate[DeskRequest, P], HttpResponse]], Callable[Concatenate[DeskRequest, P], HttpResponse]
 ]:
     """Let in who showed within the last minutes who they are; everybody else is asked to, and comes back.
 
-    `back` names the view to come back to, with the same arguments, where this one takes no GET. Stands under `needs`.
+    `back` names the view to come back to, with the same arguments, where this one takes no GET. What was typed into the
+    fields that `keeps` names waits for `typed_before`; what was seen is to be looked at again. Stands under `needs`.
     """
 
     def decorate(
@@ -100,6 +106,10 @@ def needs_recent_proof[**P](
         def checked(request: DeskRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
             if proved_recently(request.session, now=timezone.now()):
                 return view(request, *args, **kwargs)
+            if request.method == "POST":
+                typed = {name: request.POST[name][:500] for name in keeps if request.POST.get(name)}
+                request.session[TYPED] = {"path": request.path, "fields": typed}
+                messages.warning(request, NOT_YET)
             target = reverse(back, kwargs=kwargs) if back else request.path
             page = safe_next(request, "")
             target = f"{target}?{urlencode({'next': page})}" if page else target
@@ -109,6 +119,15 @@ def needs_recent_proof[**P](
         return checked
 
     return decorate
+
+
+NOT_YET = "Nothing has been done yet. Show who you are: then look again, and send it again."
+
+
+def typed_before(request: DeskRequest) -> dict[str, str]:
+    """What its owner had typed here when they were asked who they are; told once, and only on that same page."""
+    kept: dict[str, Any] = request.session.pop(TYPED, {})
+    return dict(kept["fields"]) if kept.get("path") == request.path else {}
 
 
 def not_found(request: HttpRequest, **_: str) -> HttpResponse:

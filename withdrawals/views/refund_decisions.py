@@ -16,7 +16,7 @@ from withdrawals.actions.refund_corrections import compensate_refund, reopen_ref
 from withdrawals.actions.refunds import RefundRefused
 from withdrawals.forms import AmountForm, DecisionForm, SeenForm
 from withdrawals.models import Refund, RefundApproval
-from withdrawals.views.access import DeskRequest, needs, needs_recent_proof, safe_next, screen_origin
+from withdrawals.views.access import DeskRequest, needs, needs_recent_proof, safe_next, screen_origin, typed_before
 from withdrawals.views.refunds import RefundRow, answer_with_refund, dialog, for_refund_rows, refund_row
 
 METHODS = ["GET", "HEAD", "POST"]
@@ -111,7 +111,7 @@ def refund_send_back(request: DeskRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(METHODS)
 @needs("settle_refund")
-@needs_recent_proof()
+@needs_recent_proof(keeps=("reason",))
 def refund_compensate(request: DeskRequest, pk: int) -> HttpResponse:
     """/refunds/<pk>/compensate/: undo a mistaken confirmation by a row of its own, with a reason."""
     return _decide(request, pk, COMPENSATE)
@@ -133,7 +133,7 @@ def refund_reopen(request: DeskRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(METHODS)
 @needs("settle_refund")
-@needs_recent_proof()
+@needs_recent_proof(keeps=("amount", "reason"))
 def refund_amount(request: DeskRequest, pk: int) -> HttpResponse:
     """/refunds/<pk>/amount/: put down how much of a refund in review is owed, with a reason."""
     return _decide(request, pk, AMOUNT)
@@ -145,7 +145,8 @@ def _decide(request: DeskRequest, pk: int, decision: Decision) -> HttpResponse:
     refund = get_object_or_404(for_refund_rows(Refund.objects.all()), pk=pk)
     row = refund_row(refund, person=request.user, now=now)
     if request.method != "POST":
-        return _dialog(request, row, decision, decision.form(initial={"seen": _seen(row, decision)}), now=now)
+        form = decision.form(initial={"seen": _seen(row, decision), **typed_before(request)})
+        return _dialog(request, row, decision, form, now=now)
     form = decision.form(request.POST)
     if not form.is_valid():
         return _dialog(request, row, decision, form, now=now, status=422)

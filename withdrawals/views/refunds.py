@@ -18,7 +18,15 @@ from withdrawals.forms import ConfirmRefundForm
 from withdrawals.models import ApprovalState, Refund, RefundApproval, RefundState, User
 from withdrawals.models.refund import RefundQuerySet
 from withdrawals.models.refund_rules import OWED_REFUNDS, RULE_VERSION, RULES
-from withdrawals.views.access import DeskRequest, SeeOther, needs, needs_recent_proof, safe_next, screen_origin
+from withdrawals.views.access import (
+    DeskRequest,
+    SeeOther,
+    needs,
+    needs_recent_proof,
+    safe_next,
+    screen_origin,
+    typed_before,
+)
 from withdrawals.views.lists import render_list
 
 
@@ -140,13 +148,13 @@ def used_before(reference: str, pk: int) -> list[Refund]:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs("confirm_refund")
-@needs_recent_proof()
+@needs_recent_proof(keeps=("reference",))
 def refund_confirm(request: DeskRequest, pk: int) -> HttpResponse:
     """/refunds/<pk>/confirm/: show what is decided, then confirm it. 409 where it changed, 422 for a bad form."""
     now = timezone.now()
     refund = get_object_or_404(for_refund_rows(Refund.objects.all()), pk=pk)
     if request.method != "POST":
-        form = ConfirmRefundForm(initial={"seen": refund.fingerprint()})
+        form = ConfirmRefundForm(initial={"seen": refund.fingerprint(), **typed_before(request)})
         return _dialog(request, refund, form, now=now, status=200)
     form = ConfirmRefundForm(request.POST)
     if not form.is_valid():
