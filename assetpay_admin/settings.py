@@ -43,6 +43,7 @@ MAY_LIE_IN_FILES = (
     "SENTRY_DSN",
     "SLACK_WEBHOOK_URL",
     "EMAIL_URL",
+    "OIDC_CLIENT_SECRET",
 )
 for name in MAY_LIE_IN_FILES:
     place = os.environ.get(f"{name}_FILE", "")
@@ -128,6 +129,8 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "django_filters",
     "django_htmx",
     "django_structlog",
@@ -142,7 +145,7 @@ MIDDLEWARE = [
     "withdrawals.middleware.callback_door",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "withdrawals.middleware.RequestLog",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -256,6 +259,46 @@ MFA_SEED_KEY = env.str("MFA_SEED_KEY", default=SECRET_KEY if DEBUG else "")
 if not MFA_SEED_KEY or (len(MFA_SEED_KEY) < 32 and not DEBUG):
     raise refuse("MFA_SEED_KEY", "must be set, with at least 32 characters; it seals second-factor seeds.")
 
+# A company's own provider (OpenID Connect), off while empty. Sign-up stays closed, and the second factor ours.
+OIDC_PROVIDER_ID = "company"
+OIDC_ISSUER = env.str("OIDC_ISSUER", default="")
+OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
+OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
+OIDC_NAME = env.str("OIDC_NAME", default="your company")
+for name, value in (("OIDC_CLIENT_ID", OIDC_CLIENT_ID), ("OIDC_CLIENT_SECRET", OIDC_CLIENT_SECRET)):
+    if bool(value) != bool(OIDC_ISSUER):
+        raise refuse(name, "and OIDC_ISSUER are set together, or both left empty.")
+issuer = urlsplit(OIDC_ISSUER)
+if OIDC_ISSUER and not (issuer.scheme == "https" or (DEBUG and OIDC_ISSUER.startswith("http://127.0.0.1:"))):
+    raise refuse("OIDC_ISSUER", "must start with https://.")
+if issuer.query or issuer.fragment or issuer.username or (OIDC_ISSUER and not issuer.hostname):
+    raise refuse("OIDC_ISSUER", "must be the provider's address alone, as its own documents write it.")
+SOCIALACCOUNT_ADAPTER = "withdrawals.oidc.KnownPeopleAdapter"
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = False
+# Three calls at the most stand behind one request, which must end within ten seconds.
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 3
+# Our log-in page holds a form; its own page in between would say nothing new. The view itself takes no GET.
+SOCIALACCOUNT_LOGIN_ON_GET = True
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "provider_class": "withdrawals.oidc.CompanyProvider",
+        "OAUTH_PKCE_ENABLED": True,
+        "SCOPE": ["openid", "email"],
+        "APPS": [
+            {
+                "provider_id": OIDC_PROVIDER_ID,
+                "name": OIDC_NAME,
+                "client_id": OIDC_CLIENT_ID,
+                "secret": OIDC_CLIENT_SECRET,
+                "settings": {"server_url": OIDC_ISSUER.rstrip("/")},
+            }
+        ]
+        if OIDC_ISSUER
+        else [],
+    }
+}
+
 SESSION_COOKIE_AGE = 10 * 60 * 60
 SESSION_IDLE_SECONDS = 15 * 60
 SESSION_COOKIE_HTTPONLY = True
@@ -289,7 +332,8 @@ SECURE_CSP = {
     "font-src": [CSP.SELF],
     "connect-src": [CSP.SELF],
     "img-src": [CSP.SELF, ITEM_PICTURE_HOST],
-    "form-action": [CSP.SELF],
+    # The form that begins a company log-in is answered with a way to there.
+    "form-action": [CSP.SELF, *([f"{issuer.scheme}://{issuer.netloc}"] if OIDC_ISSUER else [])],
     "manifest-src": [CSP.SELF],
     "frame-ancestors": [CSP.NONE],
     "base-uri": [CSP.NONE],

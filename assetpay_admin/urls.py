@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from withdrawals.oidc import company_callback, company_login
 from withdrawals.views.access import not_found
 
 urlpatterns = [
@@ -16,6 +17,13 @@ urlpatterns = [
     path("accounts/confirm-email/<str:key>/", not_found),
     path("accounts/login/code/confirm/", not_found),
     path("accounts/password/set/", not_found),
+    # The company's own provider, by our door alone: allauth's would let in without a nonce or a signature.
+    path("accounts/oidc/company/login/", company_login, name="company_login"),
+    path("accounts/oidc/company/login/callback/", company_callback, name="company_callback"),
+    path("accounts/oidc/<path:rest>", not_found),
+    path("accounts/3rdparty/", not_found),
+    path("accounts/3rdparty/<path:rest>", not_found),
+    path("accounts/social/<path:rest>", not_found),
     path("accounts/", include("allauth.urls")),
     # Neither counted nor noted, unlike the page of our own.
     path("admin/password_change/", not_found),

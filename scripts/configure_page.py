@@ -11,7 +11,7 @@ Read from the environment, or from the file that `ENV_FILE` names (`.env` by def
 that cannot work stops every process at its start with one line that names the setting. What is secret may lie in a
 file of its own, as orchestrators mount it: `SECRET_KEY_FILE=/run/secrets/secret_key`; that goes for `SECRET_KEY`,
 `MFA_SEED_KEY`, `DATABASE_URL`, `ASSETPAY_API_KEY`, `ASSETPAY_API_SECRETS`, `METRICS_TOKEN`, `SENTRY_DSN`,
-`SLACK_WEBHOOK_URL` and `EMAIL_URL`, and the setting itself must then be empty.
+`SLACK_WEBHOOK_URL`, `EMAIL_URL` and `OIDC_CLIENT_SECRET`, and the setting itself must then be empty.
 
 This page is written from `.env.example` by `scripts/configure_page.py`.
 """

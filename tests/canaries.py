@@ -5,6 +5,7 @@ looks at what each test wrote to its log and its output, `tests/test_canaries.py
 """
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -21,6 +22,12 @@ def canaries() -> dict[str, str]:
         "ASSETPAY_API_KEY": settings.ASSETPAY_API_KEY,
         **{f"ASSETPAY_API_SECRETS[{number}]": text for number, text in enumerate(settings.ASSETPAY_API_SECRETS)},
         "a person's password": PASSWORD,
+        "METRICS_TOKEN": settings.METRICS_TOKEN,
+        "SENTRY_DSN": urlsplit(settings.SENTRY_DSN).username or "",
+        "SLACK_WEBHOOK_URL": settings.SLACK_WEBHOOK_URL,
+        "AUDIT_ANCHOR_SLACK": settings.AUDIT_ANCHOR_SLACK,
+        "the password in EMAIL_URL": urlsplit(settings.EMAIL_URL).password or "",
+        "OIDC_CLIENT_SECRET": settings.OIDC_CLIENT_SECRET,
     }
     return {name: text for name, text in found.items() if len(text) > 8}
 

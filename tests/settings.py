@@ -57,6 +57,11 @@ else:
     # Two runs may share one server.
     DATABASES["default"]["TEST"] = {"NAME": f"test_{folder.name}"}
 
+# Canaries (tests/canaries.py) of what is off in the tests: planted where nothing acts on them.
+OIDC_CLIENT_SECRET = "canary-of-the-oidc-client-secret"
+SENTRY_DSN = "https://canary-of-the-sentry-key@sentry.example/1"
+EMAIL_URL = "smtp+tls://desk:canary-of-the-mail-password@mail.example:587"
+
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 # pytest-django switches DEBUG off, which would have whitenoise look for collected files.

@@ -10,7 +10,7 @@ from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.conf import LazySettings, settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from tests.canaries import canaries, shown_in, watch_answers
 from tests.desk import ask, deliver, item_of, news, person, see
@@ -18,6 +18,7 @@ from tests.factories import PASSWORD
 from tests.wire import NOON, trade_snapshot
 from withdrawals.actions.sending import drain
 from withdrawals.gateway import cancel_item
+from withdrawals.middleware import RequestLog
 from withdrawals.models import Role
 
 
@@ -69,6 +70,14 @@ def test_f72_the_log_tells_no_secret_when_assetpay_cannot_be_reached() -> None:
     assert shown_in(written.getvalue() + str(refused.value)) == []
 
 
+def test_f72_the_log_of_requests_tells_no_one_time_link_and_no_query() -> None:
+    link = RequestFactory().get("/accounts/password/reset/key/2-digpkf-254106cba59ae6f/", {"q": "token=AbCdEfGh"})
+
+    assert RequestLog.format_request(link) == "GET /accounts/password/reset/key/..."
+    assert RequestLog.format_request(RequestFactory().post("/items/7/cancel/?code=x")) == "POST /items/7/cancel/"
+    assert "withdrawals.middleware.RequestLog" in settings.MIDDLEWARE
+
+
 def test_the_controls_a_secret_that_is_shown_is_seen() -> None:
     def leaking(request: HttpRequest) -> HttpResponse:
         return HttpResponse(f"oops {settings.ASSETPAY_API_KEY}")
@@ -82,5 +91,5 @@ def test_the_controls_a_secret_that_is_shown_is_seen() -> None:
 
 
 def test_there_is_something_to_look_for(settings: LazySettings) -> None:
-    assert len(canaries()) == 6
-    assert len(set(canaries().values())) == 6
+    assert len(canaries()) == 9
+    assert len(set(canaries().values())) == 9

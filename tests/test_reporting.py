@@ -93,3 +93,34 @@ def test_a_failure_is_reported_without_what_was_in_it(reported: tuple[str, list[
     assert any(event.get("logentry", {}).get("message") == "a line about %s" for event in events)
     assert [canary for canary in CANARIES if canary in sent.replace("\\\\", "")] == []
     assert len(events) == 2, "a 503 to an approval is no failure"
+
+
+LOG = """
+import django; django.setup()
+import logging
+import structlog
+secret = "secret-in-a-variable"
+try:
+    {}["what-was-missing"]
+except KeyError:
+    logging.getLogger("django.request").error("from a library", exc_info=True)
+    logging.getLogger("withdrawals.actions").exception("from us")
+    structlog.get_logger("withdrawals.views").exception("structured")
+"""
+
+
+def test_a_line_of_the_production_log_carries_its_traceback_and_no_variable() -> None:
+    environment = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}} | GOOD
+
+    done = subprocess.run(
+        [sys.executable, "-c", LOG], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True
+    )
+
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line["event"] for line in lines] == ["from a library", "from us", "structured"]
+    for line in lines:
+        assert line["exception"].startswith("Traceback (most recent call last):")
+        assert line["exception"].endswith("KeyError: 'what-was-missing'")
+        assert 'File "<string>", line 7, in <module>' in line["exception"]
+        assert "exc_info" not in line
+    assert "secret-in-a-variable" not in done.stderr

@@ -77,6 +77,8 @@ def test_good_settings_start() -> None:
         ("SENTRY_DSN", "http://key@sentry.example/1"),
         ("SENTRY_DSN", "https://nonsense"),
         ("SETTINGS_VERSION", "2"),
+        ("OIDC_CLIENT_ID", "desk"),
+        ("OIDC_CLIENT_SECRET", "secret"),
         ("SECRET_KEY_FILE", "/nowhere/at/all"),
         ("SECRET_KEY_FILE", os.devnull),
     ],
@@ -87,6 +89,23 @@ def test_a_setting_that_cannot_work_is_named_in_one_line(name: str, value: str |
     assert started.returncode == 1
     assert started.stderr.count("\n") == 1, started.stderr
     assert f"Setting {name}:" in started.stderr
+
+
+@pytest.mark.parametrize(
+    "issuer", ["http://id.example", "http://127.0.0.1:9000", "https://id.example?x=1", "https://a:b@id.example", "id"]
+)
+def test_an_issuer_that_is_no_plain_https_address_is_refused(issuer: str) -> None:
+    started = start(OIDC_ISSUER=issuer, OIDC_CLIENT_ID="desk", OIDC_CLIENT_SECRET="secret")
+
+    assert "Setting OIDC_ISSUER:" in started.stderr
+    assert started.returncode == 1
+
+
+def test_a_company_log_in_starts_with_all_of_its_settings_only() -> None:
+    together = {"OIDC_ISSUER": "https://id.example", "OIDC_CLIENT_ID": "desk", "OIDC_CLIENT_SECRET": "secret"}
+
+    assert start(**together).returncode == 0
+    assert "Setting OIDC_CLIENT_ID:" in start(OIDC_ISSUER="https://id.example").stderr
 
 
 @pytest.mark.parametrize(

@@ -379,7 +379,7 @@ HOSTILE_IDS = [
 ]
 
 
-def test_no_id_leaves_its_place_in_the_path():
+def test_f70_no_id_of_sixty_leaves_its_place_in_the_path():
     with replying(REFUSED) as server, client_for(server.url) as client:
         for hostile in HOSTILE_IDS:
             with pytest.raises(AssetPayError):
@@ -394,6 +394,10 @@ def test_no_id_leaves_its_place_in_the_path():
         assert (method, secure, buy, items, last, version) == ("POST", "secure", "buy", "items", "cancel", "HTTP/1.1")
         assert trade == item
         assert fully_encoded(trade) == full
+
+
+def test_f70_there_are_sixty_different_ids():
+    assert len(set(HOSTILE_IDS)) == len(HOSTILE_IDS) >= 60
 
 
 def fully_encoded(segment: str) -> str:

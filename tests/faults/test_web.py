@@ -1,5 +1,7 @@
 """F56, F59, F60, F68, F69, F71, F73 and F77: what a browser, or somebody who writes requests by hand, may try."""
 
+import csv
+import io
 import json
 import logging
 from itertools import product
@@ -11,6 +13,7 @@ from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 
 from tests.factories import (
     PASSWORD,
@@ -18,11 +21,14 @@ from tests.factories import (
     DeliveryFactory,
     ItemFactory,
     RefundFactory,
+    TradeFactory,
     UserFactory,
 )
 from tests.faults.door import DOOR, everything
 from tests.roles import NOBODY, address, rules
-from withdrawals.models import Role, User
+from withdrawals.actions.audit import Origin
+from withdrawals.actions.notes import write_note
+from withdrawals.models import Role, Source, User
 
 pytestmark = pytest.mark.django_db
 
@@ -316,6 +322,56 @@ def test_f73_what_a_stranger_writes_is_one_line_of_the_log(capsys: pytest.Captur
 
         assert len(line.splitlines()) == 1
         assert json.loads(line)["event"] == text
+
+
+FORMULAS = [
+    *("=1+1", "+1+1", "-1+1", "@SUM(1,1)", "=cmd|' /C calc'!A0", '=HYPERLINK("//evil.example")', "-2+3+cmd|'x'!A0"),
+    *("\t=1", "\r=1", "\n=1", "\r\n=1", " =1", "  +1", "\xa0=1", "\u3000=1", "\u200b=1", "\ufeff=1", " \t=1"),
+    *("\uff1d1", "\uff0b1", "\uff0d1", "\uff201", '="x"', "=1,2", "=1;2", "=1\n=2", "\x00=1", "=\x00 1"),
+    *('",=1', "=IMPORTXML(1)", "=DDE(1)", "@"),
+]
+
+
+def test_f73_no_text_of_anybody_is_a_formula_in_any_export(everybody: dict[str, Client]) -> None:
+    """Each payload in the fields of texts, through each CSV that leaves the desk, read back as a spreadsheet would."""
+    for text in FORMULAS:
+        clean = text.replace("\x00", "")
+        refund = RefundFactory(state="confirmed", reference=clean, item__market_hash_name=clean, item__error=clean)
+        CancellationFactory(note=clean, reason=clean, item=refund.item)
+        TradeFactory(external_client_user_id=clean, external_id=clean, error=clean)
+        DeliveryFactory(problem=clean, subject_id=clean)
+        write_note(
+            trade_id=refund.item.trade_id,
+            item_id=None,
+            text=text,
+            actor=UserFactory(),
+            origin=Origin(Source.SCREEN, name=clean),
+            now=timezone.now(),
+        )
+    browser = everybody["supervisor"]
+    answers = [
+        browser.get(path)
+        for path in (
+            "/items/export.csv?tab=all",
+            "/trades/export.csv",
+            "/cancellations/export.csv",
+            "/deliveries/export.csv",
+            "/refunds/export.csv?state=confirmed",
+        )
+    ]
+    answers.append(browser.post("/audit/export/", {"form": "csv"}))
+
+    files = [b"".join(answer.streaming_content).decode().removeprefix("\ufeff") for answer in answers]
+    tables = [list(csv.reader(io.StringIO(file, newline=""))) for file in files]
+
+    cells = [cell for table in tables for row in table for cell in row]
+    beginnings = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+    assert [cell for cell in cells if cell.lstrip(" \xa0\u3000\u200b\ufeff\x00").startswith(beginnings)] == []
+    assert all(len({len(row) for row in table}) == 1 for table in tables)
+    assert [len(table) > len(FORMULAS) for table in tables] == [True] * 6
+    marked = [cell for cell in cells if cell.startswith("'")]
+    assert len(marked) > 5 * 30
+    assert len(FORMULAS) >= 30
 
 
 def test_f77_nothing_of_the_desk_is_shown_after_log_out() -> None:

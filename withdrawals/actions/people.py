@@ -1,11 +1,13 @@
 """What happens to the people of the desk."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from allauth.account.forms import default_token_generator
 from allauth.account.utils import user_pk_to_url_str
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from django.contrib.auth.models import Group
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -56,11 +58,31 @@ def renew_access(*, email: str, forget_factors: bool, origin: Origin, now: datet
         if person is None:
             raise PersonRefused(f"Nobody with an open account has the e-mail {email}.")
         if forget_factors:
-            Authenticator.objects.filter(user=person).delete()
-            _end_sessions(person)
+            _forget_factors(person)
         after: dict[str, Value] = {"email": person.email, "second_factor_reset": forget_factors}
         record([Fact("person.access_renewed", after=after)], origin=origin, now=now)
     return one_time_path(person)
+
+
+def admit_by_company(*, provider: str, subject: str, email: str, origin: Origin, now: datetime) -> User:
+    """Whom the company's provider speaks of: the open account of this e-mail, which the provider has verified.
+
+    The first time binds the two: from then on `subject` opens this account and no other, and nobody else's subject
+    opens it. Raises PersonRefused.
+    """
+    # Only what ASCII calls the same letter is one: a dotless i in somebody else's e-mail must not become ours.
+    email = email.strip().lower() if email.isascii() else email.strip()
+    with transaction.atomic():
+        person = User.objects.select_for_update(no_key=True).filter(email=email, is_active=True).first()
+        if person is None:
+            raise PersonRefused("Nobody with an open account has this e-mail.")
+        bound, is_new = SocialAccount.objects.get_or_create(provider=provider, uid=subject, defaults={"user": person})
+        if bound.user_id != person.pk or SocialAccount.objects.filter(user=person).exclude(pk=bound.pk).exists():
+            raise PersonRefused("This account, or this subject, is bound to another one.")
+        if is_new:
+            # By the person themself: nobody else is here.
+            record([Fact("person.company_bound", after=_named(person))], origin=replace(origin, actor=person), now=now)
+    return person
 
 
 def change_role(*, person_id: int, role: Role, actor: User, origin: Origin, now: datetime) -> User:
@@ -131,8 +153,7 @@ def reset_factor(*, person_id: int, actor: User, origin: Origin, now: datetime) 
     """
     with transaction.atomic():
         person = _locked(person_id, actor=actor, deed="reset your own second factor here")
-        Authenticator.objects.filter(user=person).delete()
-        _end_sessions(person)
+        _forget_factors(person)
         record([Fact("person.factor_reset", after=_named(person))], origin=origin, now=now)
     return person
 
@@ -151,6 +172,13 @@ def _locked(person_id: int, *, actor: User, deed: str) -> User:
 def _keep_an_admin(person: User) -> None:
     if not User.objects.admins().exclude(pk=person.pk).exists():
         raise PersonRefused(f"{person.email} is the last admin; make somebody else one first.")
+
+
+def _forget_factors(person: User) -> None:
+    """Also whom the company's provider calls by this account: the next one it names by e-mail is bound anew."""
+    Authenticator.objects.filter(user=person).delete()
+    SocialAccount.objects.filter(user=person).delete()
+    _end_sessions(person)
 
 
 def _end_sessions(person: User) -> None:

@@ -29,8 +29,9 @@ CSV_COLUMNS = {
     "request_id": "Request",
     "hash": "SHA-256",
 }
-# What a spreadsheet would take for a formula.
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+# What a spreadsheet takes for the beginning of a formula, in any width, with or without blanks before it.
+FORMULA_SIGNS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+BLANKS = " \xa0\u3000\u200b\ufeff"
 
 
 def json_lines(head: AuditHead, *, now: datetime) -> Iterator[str]:
@@ -83,5 +84,10 @@ def _cell(value: object) -> str:
         return _iso(value)
     if isinstance(value, dict):
         value = "; ".join(f"{name}: {each}" for name, each in value.items() if each not in (None, ""))
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(FORMULA_SIGNS) else text
+    return plain_text("" if value is None else str(value))
+
+
+def plain_text(text: str) -> str:
+    """A text as a cell that no spreadsheet runs."""
+    text = text.replace("\x00", "")
+    return f"'{text}" if text.lstrip(BLANKS).startswith(FORMULA_SIGNS) else text

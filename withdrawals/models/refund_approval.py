@@ -90,7 +90,7 @@ def _or_nothing(value: object) -> str:
 def is_same_person(one: User, other: User) -> bool:
     """Whether two accounts belong to one person, as far as it can be known: the same mail box, whatever its tag.
 
-    One subject of an identity provider opens one account only, so that needs no look here.
+    One subject of an identity provider opens one account only (`admit_by_company`), so that needs no look here.
     """
     return one.pk == other.pk or _mail_box(one.email) == _mail_box(other.email)
 

@@ -63,6 +63,7 @@ ACTION_WORDS = {
     "person.factor_added": "Second factor added",
     "person.factor_removed": "Second factor removed",
     "person.factor_reset": "Second factor forgotten",
+    "person.company_bound": "Bound to the company's log-in",
     "person.logged_in": "Logged in",
     "person.password_changed": "Own password changed",
     "person.role_changed": "Role changed",

@@ -61,6 +61,11 @@ class Desk:
         return not settings.MFA_REQUIRED
 
     @property
+    def company(self) -> str:
+        """What the company's own provider is called, where there is one."""
+        return settings.OIDC_NAME if settings.OIDC_ISSUER else ""
+
+    @property
     def here(self) -> str:
         """The page that a form comes back to, without JavaScript too."""
         htmx = getattr(self._request, "htmx", None)

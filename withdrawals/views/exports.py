@@ -17,13 +17,12 @@ from withdrawals.actions.exports import note_export
 from withdrawals.filters import CancellationFilter, DeliveryFilter, RefundFilter, SearchedSet, TradeFilter
 from withdrawals.forms import SearchForm
 from withdrawals.models import Cancellation, Delivery, Item, Refund, RefundState, Trade
+from withdrawals.models.audit_export import plain_text
 from withdrawals.models.refund_rules import OWED_REFUNDS
 from withdrawals.views.access import DeskRequest, needs, screen_origin
 from withdrawals.views.worklist import TAB_BY_NAME
 
 ROWS_AT_ONCE = 500
-# What a spreadsheet takes for the beginning of a formula, in any width, with or without blanks before it.
-FORMULA_SIGNS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 Column = tuple[str, Callable[[Any], object]]
 
@@ -43,8 +42,7 @@ def cell(value: object) -> str:
         return value.astimezone(UTC).isoformat(timespec="milliseconds")
     if isinstance(value, Decimal):
         return f"{value:.4f}"
-    text = str(value).replace("\x00", "")
-    return f"'{text}" if text.lstrip(" \xa0\u3000").startswith(FORMULA_SIGNS) else text
+    return plain_text(str(value))
 
 
 def csv_lines(columns: tuple[Column, ...], rows: QuerySet[Any]) -> Iterator[str]:
