@@ -9,7 +9,7 @@ from benchmarks.report import Row
 from benchmarks.timing import figure
 from withdrawals.actions.audit import Fact, Origin, record
 from withdrawals.models import AuditEntry, Item, Source, User
-from withdrawals.models.audit import verify_chain
+from withdrawals.models.audit_chain import verify_chain
 
 APPENDS = 300
 

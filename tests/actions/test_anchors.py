@@ -216,7 +216,7 @@ def test_a_long_check_goes_on_slice_by_slice_and_ends_as_one_walk_would(anchor_f
     AuditCheck.objects.filter(pk=check.pk).update(number=5, hash=AuditEntry.objects.get(number=5).hash, anchored=0)
     check.refresh_from_db()
 
-    ended = advance_check(check, now=NOON, seconds=5)
+    ended = advance_check(check, now=NOON, most_ms=5_000)
 
     assert (ended.is_open, ended.number, ended.anchored, ended.problem) == (False, 12, 12, "")
     assert AuditEntry.objects.order_by("-number")[0].action == "audit.check_ended"
@@ -227,8 +227,8 @@ def test_two_workers_on_one_check_end_it_once() -> None:
     check = AuditCheck.objects.create(asked_at=NOON, changed_at=NOON, target=3)
     other = AuditCheck.objects.get()
 
-    advance_check(check, now=NOON, seconds=5)
-    advance_check(other, now=NOON, seconds=5)
+    advance_check(check, now=NOON, most_ms=5_000)
+    advance_check(other, now=NOON, most_ms=5_000)
 
     assert AuditEntry.objects.filter(action="audit.check_ended").count() == 1
     assert carry_on_checking.func() == 0
@@ -249,7 +249,7 @@ def test_a_log_that_was_tampered_with_is_an_alarm() -> None:
     with somebody_with_the_keys():
         AuditEntry.objects.filter(number=2).update(actor_id=F("actor_id"), reason="changed")
     check = AuditCheck.objects.create(asked_at=NOON, changed_at=NOON, target=3)
-    advance_check(check, now=NOON, seconds=5)
+    advance_check(check, now=NOON, most_ms=5_000)
 
     watch(now=NOON)
 

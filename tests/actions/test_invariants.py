@@ -102,7 +102,7 @@ def _paid_without_ledger() -> None:
 
 def _paid_above_the_price() -> None:
     RefundFactory(
-        item=ItemFactory(status="failed", price=Decimal(4)),
+        item=ItemFactory(status="failed", price=Decimal(4), status_delivery=DeliveryFactory()),
         state=RefundState.CONFIRMED,
         amount=Decimal(5),
         net=Decimal(5),
@@ -117,11 +117,11 @@ def _undelivered_and_forgotten() -> None:
 
 
 def _due_for_a_delivered_item() -> None:
-    RefundFactory(item=ItemFactory(status="completed"), state=RefundState.DUE)
+    RefundFactory(item=ItemFactory(status="completed", status_delivery=DeliveryFactory()), state=RefundState.DUE)
 
 
 def _due_though_the_customer_reversed() -> None:
-    item = ItemFactory(status="reverted")
+    item = ItemFactory(status="reverted", status_delivery=DeliveryFactory())
     item.trade.signs = ["reverted_by=user"]
     item.trade.save(update_fields=["signs"])
     RefundFactory(item=item, state=RefundState.DUE)

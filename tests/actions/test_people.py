@@ -25,7 +25,7 @@ from withdrawals.actions.people import (
     switch_on,
 )
 from withdrawals.models import AuditEntry, Role, Source, User
-from withdrawals.models.audit import verify_chain
+from withdrawals.models.audit_chain import verify_chain
 
 pytestmark = pytest.mark.django_db
 

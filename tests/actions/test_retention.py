@@ -13,7 +13,7 @@ from tests.wire import item_document
 from withdrawals.actions.audit import Origin
 from withdrawals.actions.deliveries import replay_delivery
 from withdrawals.models import AuditEntry, Delivery, Source, Verdict
-from withdrawals.models.audit import verify_chain
+from withdrawals.models.audit_chain import verify_chain
 
 pytestmark = pytest.mark.django_db
 OLD = timedelta(days=500)

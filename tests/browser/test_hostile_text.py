@@ -132,9 +132,12 @@ def test_f57_f58_no_text_does_anything_in_a_browser(
 
     own = [line for line in asked if line.split()[1].startswith(live_server.url)]
     assert set(asked) == set(own)
-    assert [line for line in asked if line.startswith(("POST", "DELETE", "PUT", "PATCH"))] == []
-    pages = {f"GET {live_server.url}{path}".split("?")[0] for path in screens}
-    helpers = ("/static/", "/now/", "/row/", "/favicon")
+    # The page says where somebody is; no text makes it say so.
+    presence = f"POST {live_server.url}/live/presence/"
+    acts = [line for line in asked if line.startswith(("POST", "DELETE", "PUT", "PATCH"))]
+    assert set(acts) <= {presence}
+    pages = {presence} | {f"GET {live_server.url}{path}".split("?")[0] for path in screens}
+    helpers = ("/static/", "/now/", "/row/", "/live/", "/favicon")
     strangers = [line for line in own if line.split("?")[0] not in pages and not any(word in line for word in helpers)]
     assert strangers == []
     page.goto(live_server.url + "/items/")

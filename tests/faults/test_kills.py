@@ -20,7 +20,7 @@ from withdrawals.actions.sending import drain
 from withdrawals.assetpay.documents import parse_json
 from withdrawals.assetpay.snapshots import read_trade
 from withdrawals.models import Attempt, AuditEntry, Cancellation, CancellationState, Item, Lane, User
-from withdrawals.models.audit import verify_chain
+from withdrawals.models.audit_chain import verify_chain
 from withdrawals.models.cancellation import sending_lease
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -118,7 +118,7 @@ def test_what_was_acknowledged_is_there_after_a_backup_and_its_restore(
         read = script(sys.executable, "manage.py", "reconcile", "--once", database_url=restored_url, **keys)
         assert read.stdout == "3 trades changed.\n", read.stderr
         show = (
-            "from withdrawals.models import Delivery; from withdrawals.models.audit import verify_chain; "
+            "from withdrawals.models import Delivery; from withdrawals.models.audit_chain import verify_chain; "
             "print(*Delivery.objects.values_list('delivery_id', flat=True)); print(verify_chain().problem or 'holds')"
         )
         listed = script(sys.executable, "manage.py", "shell", "-v0", "-c", show, database_url=restored_url)

@@ -16,7 +16,7 @@ from tests.running.processes import CLOCK, WORKER, free_port, kill, running, wai
 from tests.running.test_proxy import deliver
 from tests.wire import item_document
 from withdrawals.models import Attempt, AuditEntry, Cancellation, CancellationState, Delivery, Heartbeat, SendPermit
-from withdrawals.models.audit import verify_chain
+from withdrawals.models.audit_chain import verify_chain
 
 LIMIT = 10
 WINDOW = timedelta(seconds=60)

@@ -129,7 +129,8 @@ def deliver_surely(port: int, body: bytes) -> None:
 def test_the_proxy_alone_says_where_a_call_comes_from(desk: Desk) -> None:
     ask(desk.port, "POST", DOOR, b"{}", X_Forwarded_For="203.0.113.9, 198.51.100.7")
 
-    assert RejectedCall.objects.get().remote_address == "127.0.0.1"
+    # Waiting for the desk to start may have left traces of its own.
+    assert set(RejectedCall.objects.values_list("remote_address", flat=True)) == {"127.0.0.1"}
 
 
 def test_metrics_are_not_for_the_world(desk: Desk) -> None:
