@@ -103,6 +103,7 @@ def _paid_without_ledger() -> None:
 def _paid_above_the_price() -> None:
     RefundFactory(
         item=ItemFactory(status="failed", price=Decimal(4), status_delivery=DeliveryFactory()),
+        price=Decimal(5),
         state=RefundState.CONFIRMED,
         amount=Decimal(5),
         net=Decimal(5),

@@ -28,7 +28,7 @@ from tests.faults.door import DOOR, everything
 from tests.roles import NOBODY, address, rules
 from withdrawals.actions.audit import Origin
 from withdrawals.actions.notes import write_note
-from withdrawals.models import Role, Source, User
+from withdrawals.models import AuditEntry, Role, Source, User
 
 pytestmark = pytest.mark.django_db
 
@@ -58,7 +58,7 @@ def everybody() -> dict[str, Client]:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_f56_no_address_changes_anything_by_being_read(everybody: dict[str, Client], method: str) -> None:
-    """A read of a raw document, an export and a case file leave an entry, by design; nothing else leaves anything."""
+    """A raw document that is read, an export and a case file leave an entry, by design; nothing else does anything."""
     noted = ("/document/", "/export.csv", "/case/", "/case.json")
     paths = [address(route) for route in RULES if not route.endswith(noted)]
     before = everything()
@@ -68,7 +68,9 @@ def test_f56_no_address_changes_anything_by_being_read(everybody: dict[str, Clie
             everybody[name].generic(method, path)
 
     after = everything()
-    assert {table for table in before if before[table] != after[table]} == set()
+    assert {table for table in before if before[table] != after[table]} <= {"AuditEntry", "AuditHead"}
+    # Who was turned away is noted, too.
+    assert set(AuditEntry.objects.values_list("action", flat=True)) <= {"access.denied"}
 
 
 def test_f56_one_door_alone_takes_a_form_without_its_token() -> None:
@@ -149,7 +151,7 @@ def test_f59_f68_errors_and_files_carry_it_too(
 
 
 def test_f59_f68_a_fault_of_ours_carries_it_too(everybody: dict[str, Client], settings: LazySettings) -> None:
-    settings.REFUND_APPROVAL_HOURS = object()  # no number: the page cannot be made
+    settings.REFUND_APPROVAL_LIMIT = object()  # no amount: the page cannot be made
 
     answer = everybody["agent"].get("/refunds/rules/")
 

@@ -24,7 +24,7 @@ NEVER = {
     ],
     "postgresql": [
         "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION 'rows of %% never change', TG_TABLE_NAME; END $$",
+        "$$ BEGIN RAISE EXCEPTION 'rows of % never change', TG_TABLE_NAME; END $$",
         "CREATE TRIGGER withdrawals_refundentry_no_{0} BEFORE {0} ON withdrawals_refundentry "
         "FOR EACH ROW EXECUTE FUNCTION refuse_change()",
     ],
