@@ -27,8 +27,10 @@ soak: ## the long random runs; N=500 sets how many, SEED=7 other ones
 	@scripts/setup.sh dev
 	@SOAK_RUNS="$(N)" SOAK_SEED="$(SEED)" .venv/bin/pytest -m soak
 
-bench: ## what a minute of sending is worth: waits, fill and 429s against the sandbox; N=500 items
+bench: ## speed beside its floors, and what a minute of sending is worth; ITEMS=1000000 rows, N=500 items to send
 	@scripts/setup.sh dev
+	@mkdir -p var/bench
+	@DATABASE_URL=sqlite:///$(CURDIR)/var/bench/desk.sqlite3 .venv/bin/python -m benchmarks --items $(or $(ITEMS),100000)
 	@.venv/bin/python benchmarks/sending.py
 
 backup: ## one file with the whole database, taken while the desk works; FILE=… names it

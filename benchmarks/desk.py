@@ -4,6 +4,7 @@ from typing import Any
 
 from allauth.account.internal.flows.login import record_authentication
 from allauth.mfa.models import Authenticator
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.test import Client
 
@@ -16,7 +17,7 @@ def browser(person: User) -> Client:
     client.force_login(person)
     Authenticator.objects.get_or_create(user=person, type=Authenticator.Type.TOTP, defaults={"data": {"secret": ""}})
     request = HttpRequest()
-    request.session = client.session
+    request.session, request.user = client.session, AnonymousUser()
     record_authentication(request, person, "mfa", type="totp")
     request.session.save()
     return client

@@ -32,7 +32,7 @@ from withdrawals.models import (
     Verdict,
 )
 from withdrawals.models.audit import GENESIS
-from withdrawals.models.refund import RULE_VERSION
+from withdrawals.models.refund_rules import RULE_VERSION
 
 BATCH = 2_000
 ITEMS_PER_TRADE = 10 / 3
@@ -204,6 +204,8 @@ def _refunds(undone: list[Item], agent: User, evidence: Delivery, now: datetime)
             item=item,
             state=RefundState.DUE if is_due else RefundState.CONFIRMED,
             cause=RefundCause.UNDONE,
+            ruling=RefundState.DUE,
+            price=item.first_price,
             amount=item.first_price,
             rule_version=RULE_VERSION,
             evidence_delivery=evidence,
@@ -214,6 +216,8 @@ def _refunds(undone: list[Item], agent: User, evidence: Delivery, now: datetime)
             confirmed_by=None if is_due else agent,
             confirmed_at=None if is_due else now,
             reference="" if is_due else f"payout-{number}",
+            reference_key="" if is_due else f"payout-{number}",
+            entries_made=0 if is_due else 1,
         )
 
 
