@@ -22,10 +22,12 @@ if [ -z "$chromium" ]; then
     fi
 fi
 
-# On PostgreSQL all that asks a database something; what only reads files, addresses or the wire runs once, below.
-set -- pytest -n auto -m "(main_job or not browser) and not soak" --ignore tests/assetpay --ignore tests/sandbox \
-    --ignore tests/test_documents.py --ignore tests/test_settings.py --ignore tests/test_layers.py \
-    --ignore tests/views/test_roles.py --ignore tests/faults/test_web.py --ignore tests/running/test_image.py
+# On PostgreSQL whatever a database decides: rows, locks, races, searches. Screens and the wire are tried once, below.
+set -- pytest -n auto -m "(main_job or not browser) and not soak" tests/actions tests/models tests/stories tests/faults \
+    tests/test_database.py tests/test_runtime_role.py tests/views/test_callback_door.py tests/views/test_refunds.py \
+    tests/views/test_search.py tests/browser/test_main_job.py \
+    --ignore tests/faults/test_web.py --ignore tests/faults/test_sizes.py --ignore tests/faults/test_load.py \
+    --ignore tests/faults/test_authenticity.py --ignore tests/faults/test_log_in.py
 if [ -n "${TEST_POSTGRES_URL:-}" ]; then
     DATABASE_URL=$TEST_POSTGRES_URL "$@"
 elif python tests/postgres.py --available; then

@@ -11,7 +11,6 @@ from django.db import connection
 
 from tests.desk import news, signed
 from tests.faults.door import DOOR, moment
-from tests.faults.door import runs as sized
 from tests.running.processes import PROJECT, end, free_port, proxy, running, wait_until, web, web_arguments
 from tests.running.test_proxy import ask
 from withdrawals.models import Delivery, Item, Verdict
@@ -38,7 +37,8 @@ def deliver(port: int, number: int, told: set[int | str]) -> None:
     wait_until(is_taken)
 
 
-@pytest.mark.parametrize("count", sized(fast=200, long=1_200))
+@pytest.mark.soak  # two minutes of processes coming and going
+@pytest.mark.parametrize("count", [200])
 def test_f49_a_rolling_deploy_with_a_migration_loses_no_callback(database_url: str, count: int) -> None:
     web_port, told = free_port(), set[int | str]()
     with web(web_port, DATABASE_URL=database_url) as old, proxy(web_port) as port, ThreadPoolExecutor(8) as senders:
