@@ -43,7 +43,7 @@ def test_an_item_is_cancelled_comes_back_undone_and_its_refund_is_confirmed(stag
     assert answer.status_code == 200
     assert state(item) == "requested"
     assert stage.work() == 1
-    # AssetPay's yes is not the end, though its callback may be here by now: the log below shows the one after the other.
+    # A yes is not the end, though the callback may be here by now: the log below shows the one after the other.
     assert state(item) in {"accepted", "confirmed"}
 
     stage.settle()
