@@ -28,7 +28,7 @@ def names(text: str) -> list[str | None]:
 def plan(found: QuerySet[Item]) -> str:
     with connection.cursor() as cursor:
         if not IS_SQLITE:
-            # A handful of rows is read whole, by the table or by its key; what is asked is whether the index could serve.
+            # A handful of rows is read whole, or by its key; what is asked is whether the index could serve.
             cursor.execute("SET LOCAL enable_seqscan = off")
             cursor.execute("SET LOCAL enable_indexscan = off")
     return found.explain()
