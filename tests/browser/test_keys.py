@@ -40,7 +40,7 @@ def test_twenty_items_are_handled_without_a_mouse(
         go_by_tab(page, dialog.locator("button[type=submit]").last)
         page.keyboard.press("Enter")
         expect(row).to_have_attribute("data-cancellation-state", "requested")
-        expect(page.locator("dialog[open]")).to_have_count(0)
+        expect(page.locator("#dialog-slot dialog, dialog[open]")).to_have_count(0)
 
     assert list(Cancellation.objects.order_by("pk").values_list("item", flat=True)) == [item.pk for item in items]
 
@@ -115,7 +115,7 @@ def test_the_keys_can_be_switched_off_and_stay_off(
     page.keyboard.press("c")
     page.keyboard.press("?")
     page.wait_for_timeout(300)
-    expect(page.locator("dialog[open]")).to_have_count(0)
+    expect(page.locator("#dialog-slot dialog, dialog[open]")).to_have_count(0)
 
     page.get_by_role("button", name="Shortcuts").click()
     page.get_by_label("Single keys are on").check()

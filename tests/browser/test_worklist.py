@@ -26,7 +26,7 @@ def test_an_item_is_cancelled_in_place_and_the_focus_comes_back(
     dialog.locator("button[type=submit]").last.click()
 
     expect(row).to_have_attribute("data-cancellation-state", "requested")
-    expect(page.locator("dialog[open]")).to_have_count(0)
+    expect(page.locator("#dialog-slot dialog, dialog[open]")).to_have_count(0)
     expect(page.locator(".toast")).to_contain_text("Asked for")
     expect(row.get_by_role("button", name="Undo")).to_be_focused()
     assert Cancellation.objects.get().note == "asked in chat"
@@ -44,7 +44,7 @@ def test_escape_keeps_the_item_and_gives_the_focus_back(
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
 
-    expect(page.locator("dialog[open]")).to_have_count(0)
+    expect(page.locator("#dialog-slot dialog, dialog[open]")).to_have_count(0)
     expect(button).to_be_focused()
     assert not Cancellation.objects.exists()
 
@@ -63,7 +63,7 @@ def test_other_without_a_note_stays_in_the_dialog_with_the_reason(
     expect(page.get_by_role("dialog")).to_contain_text("needs a note")
     page.get_by_label("Note").fill("chargeback")
     page.get_by_role("dialog").locator("button[type=submit]").click()
-    expect(page.locator("dialog[open]")).to_have_count(0)
+    expect(page.locator("#dialog-slot dialog, dialog[open]")).to_have_count(0)
     assert Cancellation.objects.get().reason == "Other"
 
 
@@ -146,7 +146,7 @@ def test_a_refund_is_confirmed_in_place(
     page.get_by_role("dialog").locator("button[type=submit]").last.click()
 
     expect(page.locator(f"#refund-{refund.pk}")).to_have_attribute("data-refund-state", "confirmed")
-    expect(page.locator("dialog[open]")).to_have_count(0)
+    expect(page.locator("#dialog-slot dialog, dialog[open]")).to_have_count(0)
     assert Refund.objects.get().state == RefundState.CONFIRMED
 
 
