@@ -16,7 +16,8 @@ from withdrawals.actions import alarms
 from withdrawals.actions.alarms import watch
 from withdrawals.actions.audit import Origin
 from withdrawals.actions.deliveries import replay_delivery
-from withdrawals.actions.refunds import RefundChanged, confirm_refund
+from withdrawals.actions.refund_approvals import approve_refund
+from withdrawals.actions.refunds import RefundChanged, RefundRefused, confirm_refund
 from withdrawals.actions.sending import claim_next, drain, record_answer, settle_abandoned
 from withdrawals.actions.trades import import_trades, reconcile
 from withdrawals.gateway import CancelAnswer, CannotAsk
@@ -30,6 +31,9 @@ from withdrawals.models import (
     Item,
     ReadState,
     Refund,
+    RefundApproval,
+    RefundEntry,
+    Role,
     SendBudget,
     Sighting,
     Source,
@@ -146,6 +150,48 @@ def test_confirmers_and_callbacks_of_one_trade_do_not_deadlock() -> None:
     outcomes = race(4, lambda number: confirm(number) if number < 2 else call(number))
 
     assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)], outcomes
+
+
+@pytest.mark.django_db(transaction=True)
+def test_approvers_and_callbacks_of_one_trade_do_not_deadlock() -> None:
+    def told(price: int) -> list[dict[str, object]]:
+        return [item_document(f"item-{number}", status="reverted", offer={"price": price}) for number in range(12)]
+
+    see(trade_snapshot(status="reverted", items=told(250)))
+    first, second = person(), [person(Role.SUPERVISOR), person(Role.SUPERVISOR)]
+
+    def ask_for(refund: Refund) -> None:
+        given = {"reference": "PAY", "actor": first, "origin": Origin(Source.SCREEN, actor=first), "now": NOON}
+        confirm_refund(refund_id=refund.pk, seen=refund.fingerprint(), **given)
+
+    for refund in Refund.objects.select_related("item__trade"):
+        ask_for(refund)
+
+    def approve(number: int) -> int:
+        for approval in RefundApproval.objects.order_by("pk")[number::2]:
+            actor = second[number]
+            with contextlib.suppress(RefundRefused):
+                approve_refund(
+                    refund_id=approval.refund_id,
+                    seen=approval.seal,
+                    actor=actor,
+                    origin=Origin(Source.SCREEN, actor=actor),
+                    now=NOON,
+                )
+        return 0
+
+    def call(number: int) -> int:
+        for turn in range(10):
+            at = stamp(NOON + timedelta(seconds=10 * turn + number))
+            assert deliver(news(status="reverted", updatedAt=at, items=told(249 - turn))).verdict == "applied"
+        return 0
+
+    outcomes = race(4, lambda number: approve(number) if number < 2 else call(number))
+
+    assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)], outcomes
+    paid = Refund.objects.filter(state="confirmed").count()
+    assert (RefundEntry.objects.count(), RefundApproval.objects.filter(state="approved").count()) == (paid, paid)
+    assert RefundApproval.objects.exclude(state__in=["approved", "void"]).count() == 0
 
 
 @pytest.mark.django_db(transaction=True)

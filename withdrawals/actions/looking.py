@@ -59,6 +59,7 @@ def release_armed(*, now: datetime) -> int:
             try:
                 released += _release_trade(trade_id, per_trade[trade_id], shown=seen[trade_id], now=now)
             except Exception:
+                # One poisonous trade must not keep the others from being released.
                 log.exception("the armed items of trade %s could not be released", trade_id)
                 _look_again_later(per_trade[trade_id], "This could not be released", now=now)
     if released:

@@ -52,7 +52,9 @@ def follow_items(items: Iterable[Item], *, now: datetime) -> list[Fact]:
     if not by_item:
         return []
     asked = asked_by_us(by_item)
-    existing = {refund.item_id: refund for refund in Refund.objects.filter(item__in=by_item)}
+    # Refund before approval, as every decision takes them: else news and a second person could wait for each other.
+    rows = Refund.objects.select_for_update(no_key=True).filter(item__in=by_item).order_by("pk")
+    existing = {refund.item_id: refund for refund in rows}
     facts = []
     for item in by_item.values():
         refund = existing.get(item.pk)
