@@ -75,14 +75,16 @@ def outcome(sequence: list[dict[str, Any]]) -> tuple[object, ...]:
 @pytest.mark.django_db
 @given(st.lists(messages, min_size=2, max_size=6).flatmap(lambda m: st.tuples(st.just(m), st.permutations(m))))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_order_and_repetition_ends_the_same(drawn: tuple[list[dict[str, Any]], list[dict[str, Any]]]) -> None:
+def test_p1_p2_p3_p4_any_order_and_repetition_ends_the_same(
+    drawn: tuple[list[dict[str, Any]], list[dict[str, Any]]],
+) -> None:
     in_one_order, in_another = drawn
 
     assert outcome(in_one_order) == outcome([*in_another, *in_another[:2]])
 
 
 @pytest.mark.django_db
-def test_every_order_of_a_cancelled_trades_life_ends_the_same() -> None:
+def test_p1_p3_every_order_of_a_cancelled_trades_life_ends_the_same() -> None:
     life = ["initiated", "pending", "active", "canceled", "reverted"]
     sequence = [
         {
@@ -103,7 +105,7 @@ def test_every_order_of_a_cancelled_trades_life_ends_the_same() -> None:
 
 
 @pytest.mark.django_db
-def test_a_message_that_comes_twice_writes_nothing_the_second_time() -> None:
+def test_p2_a_message_that_comes_twice_writes_nothing_the_second_time() -> None:
     snapshot = trade_snapshot()
     first = see(snapshot)
 

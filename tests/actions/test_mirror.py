@@ -39,7 +39,7 @@ def test_ids_need_not_be_uuids() -> None:
     assert item_of("order/7 ä?#", "730:2:14923").status == "pending"
 
 
-def test_an_unknown_status_is_shown_and_changes_nothing() -> None:
+def test_p5_an_unknown_status_is_shown_and_changes_nothing() -> None:
     see(trade_snapshot(updatedAt=at(1)))
     see(trade_snapshot(updatedAt=at(2), status="frozen", items=[item_document(status="frozen")]))
 

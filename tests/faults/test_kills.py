@@ -170,7 +170,7 @@ def killed_after(seconds: float, act: object) -> bool:
     def with_a_bomb() -> None:
         if os.fork() == 0:
             parent = os.getppid()
-            time.sleep(seconds)
+            time.sleep(seconds)  # the moment of death, drawn at random
             if os.getppid() == parent:
                 os.kill(parent, 9)
             os._exit(0)
