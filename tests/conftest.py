@@ -58,12 +58,30 @@ def emptied_tables_are_made_ready_again() -> Iterator[None]:
     flush = TransactionTestCase._fixture_teardown
 
     def empty_and_restore(test: TransactionTestCase) -> None:
+        forgotten = end_forgotten_transactions()
         drop_triggers(connection)
         flush(test)
         restore_rows()
+        assert forgotten == [], "a transaction was left open"
 
     with mock.patch.object(TransactionTestCase, "_fixture_teardown", empty_and_restore):
         yield
+
+
+def end_forgotten_transactions() -> list[str]:
+    """The last statements of those who stand in a transaction and do nothing, on PostgreSQL; each is ended.
+
+    It would hold its locks, and fail every test after the one that left it.
+    """
+    if connection.vendor == "sqlite":
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT query, pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND starts_with(state, 'idle in transaction') AND state_change < now() - interval '3 s'"
+        )
+        return [query for query, _ in cursor.fetchall()]
 
 
 def restore_rows() -> None:

@@ -105,14 +105,14 @@ def test_the_largest_body_that_the_desk_takes_passes_the_proxy_whole(desk: Desk)
 
 
 def test_f14_a_body_in_chunks_is_verified_and_kept(desk: Desk) -> None:
-    body = news()
+    body = news("trade-in-chunks")
 
     seal = {"X_AssetPay_Signature": signed(body, now=moment()), "X_Callback_Copy": "1"}
     parts = iter([body[:10], body[10:700], body[700:]])
     answer = ask(desk.port, "POST", DOOR, parts, Transfer_Encoding="chunked", **seal)
 
     assert answer == 200
-    # What an earlier test sent a second time may arrive meanwhile: ours is told by its bytes.
+    # What an earlier test sent a second time may arrive meanwhile: ours is told by its bytes, which nobody else sends.
     assert bytes(Delivery.objects.get(body_sha256=hashlib.sha256(body).hexdigest()).body) == body
 
 
@@ -235,6 +235,8 @@ def test_f23_a_desk_that_hangs_is_503_before_assetpay_gives_up(desk: Desk) -> No
         assert deliver(desk.port, APPROVAL, patience=10) == 503
     finally:
         kill(desk.web, signal.SIGCONT)
+    # What it was asked while it hung it does now: kept, and nobody is left to hear its answer.
+    wait_until(lambda: Delivery.objects.filter(verdict=Verdict.APPROVAL, took_ms__isnull=False).exists())
 
 
 # The first three are no HTTP, and have no path that anybody could go by.
