@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -248,6 +249,47 @@ def test_a_waived_refund_is_not_forgotten_when_later_news_says_otherwise() -> No
 
     refund.refresh_from_db()
     assert (refund.state, refund.contradicted_at) == ("waived", NOON)
+
+
+@pytest.mark.parametrize(
+    ("ruled_by", "first", "later", "is_told"),
+    [
+        (2, {}, {"revertedBy": "supplier"}, False),  # another cause, the same money without a question
+        (2, {}, {"revertedBy": "user"}, True),
+        (2, {"revertedBy": "supplier"}, {"revertedBy": "user"}, True),
+        (2, {"revertedBy": "user"}, {"revertedBy": "supplier"}, False),  # once said by the user, it stays in review
+        (1, {}, {"item": {"assetId": "99"}}, False),  # rules of that version knew no reversal after delivery
+        (2, {}, {"item": {"assetId": "99"}}, True),
+        (2, {}, {"totalPrice": 13}, False),  # the trade's sum is no item's price
+    ],
+)
+def test_only_what_assetpay_says_anew_contradicts_a_decision(
+    ruled_by: int, first: dict[str, Any], later: dict[str, Any], is_told: bool
+) -> None:
+    refund = owed(**first)
+    supervisor = person(Role.SUPERVISOR)
+    confirm(refund, actor=supervisor)
+    Refund.objects.filter(pk=refund.pk).update(rule_version=ruled_by)
+
+    trade = {name: value for name, value in (first | later).items() if name != "item"}
+    item = item_document(status="reverted", offer={"price": Decimal("12.50")}, **later.get("item", {}))
+    see(trade_snapshot(status="reverted", updatedAt=stamp(NOON + timedelta(seconds=1)), items=[item], **trade))
+
+    refund.refresh_from_db()
+    assert (refund.contradicted_at is not None, refund.state, refund.net) == (is_told, "confirmed", Decimal("12.50"))
+    assert AuditEntry.objects.filter(action="refund.contradicted").exists() is is_told
+
+
+def test_another_policy_for_declined_offers_contradicts_no_decision(settings: Settings) -> None:
+    settings.DECLINED_REFUND_POLICY = "full"
+    refund = confirm(owed(status="declined"))
+
+    settings.DECLINED_REFUND_POLICY = "net"
+    item = item_document(status="declined", offer={"price": Decimal("12.50")})
+    see(trade_snapshot(status="declined", updatedAt=stamp(NOON + timedelta(seconds=1)), totalPrice=13, items=[item]))
+
+    refund.refresh_from_db()
+    assert (refund.contradicted_at, refund.amount) == (None, Decimal("12.50"))
 
 
 @pytest.mark.parametrize("amount", ["0", "12.51", "-1"])

@@ -1,7 +1,6 @@
 """F31 to F45, P12 to P15 at the desk: races, resubmissions, late truths, cut lines, storms, dead tokens."""
 
 import os
-import random
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from sandbox.testing import running_sandbox
 from tests.assetpay.loopback import Loopback, http_answer, replying
 from tests.assetpay.test_answers import KEYS, STRAYS
 from tests.desk import ask, clock_at, item_of, person, see
+from tests.faults.door import runs, seeded
 from tests.faults.kills import forked
 from tests.races import race
 from tests.wire import NOON, item_document, stamp, trade_snapshot
@@ -35,7 +35,6 @@ from withdrawals.models.answers import SENTENCES, answer_sentence
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-RUNS = int(os.environ.get("SOAK_RUNS") or 0)
 CLASSES: dict[str, CancelAnswer | AssetPayError] = {
     "accepted": CancelAnswer(trade_id="trade-one", item_id="item-one", external_id=None, request_id="r"),
     "refused": Refused("TRADE_NOT_CANCELLABLE", 28, "No.", "r", 400),
@@ -51,8 +50,8 @@ CLASSES: dict[str, CancelAnswer | AssetPayError] = {
 # --- One at a time ----------------------------------------------------------------------------------------
 
 
-def test_f31_eight_clickers_on_each_of_many_items_ask_once_for_each() -> None:
-    count = RUNS or 12
+@pytest.mark.parametrize("count", runs(12, 500))
+def test_f31_eight_clickers_on_each_of_many_items_ask_once_for_each(count: int) -> None:
     see(trade_snapshot(items=[item_document(f"item-{number}") for number in range(count)]))
     items, actors = list(Item.objects.all()), [person() for _ in range(8)]
 
@@ -71,12 +70,13 @@ def attempted(item: Item, actor: object) -> bool:
     return True
 
 
-def test_f32_a_form_sent_again_and_again_has_one_effect() -> None:
+@pytest.mark.parametrize("count", runs(50, 1_000))
+def test_f32_a_form_sent_again_and_again_has_one_effect(count: int) -> None:
     see(trade_snapshot())
     item = item_of()
     done = 0
 
-    for _ in range(RUNS or 50):
+    for _ in range(count):
         try:
             asked = ask(item, number=1)
         except CancelRefused:
@@ -132,16 +132,15 @@ def cut_answer(after: int) -> Callable[[socket.socket], None]:
     return act
 
 
-def offsets() -> list[int]:
-    everywhere = range(len(http_answer(YES)))
-    return list(everywhere) if RUNS else sorted(random.Random(35).sample(everywhere, 12))
+EVERYWHERE = range(len(http_answer(YES)))
 
 
-def test_f35_a_line_cut_anywhere_never_ends_in_a_no_or_a_refund(settings: Settings) -> None:
+@pytest.mark.parametrize("count", runs(12, len(EVERYWHERE)))
+def test_f35_a_line_cut_anywhere_never_ends_in_a_no_or_a_refund(settings: Settings, count: int) -> None:
     settings.ASSETPAY_CANCELS_PER_MINUTE = 60_000
     settings.ASSETPAY_TIMEOUT_SECONDS = 1
     states = set()
-    for after in offsets():
+    for after in sorted(seeded(35).sample(EVERYWHERE, min(count, len(EVERYWHERE)))):
         trade_id = "trade-one"
         with Loopback(cut_answer(after)) as server:
             settings.ASSETPAY_BASE_URL = server.url
@@ -224,10 +223,13 @@ def test_f37_no_listed_key_of_ours_is_missing_from_assetpays_list() -> None:
 # --- Storms and limits ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("count", runs(8, 100))
 @pytest.mark.parametrize("form", ["seconds", "date", "absurd", "none"])
-def test_f39_a_storm_of_429_pauses_the_merchant_and_everything_is_finished(settings: Settings, form: str) -> None:
+def test_f39_a_storm_of_429_pauses_the_merchant_and_everything_is_finished(
+    settings: Settings, form: str, count: int
+) -> None:
     """AssetPay's limit is half of ours: it refuses, we wait as long as it says, and all of it is done in the end."""
-    count = min(RUNS or 8, 100)
+    count = min(count, 100)
     with running_sandbox(cancels_per_minute=4, retry_after=form, supplier_delay_seconds=86_400) as sandbox:
         settings.ASSETPAY_BASE_URL, settings.ASSETPAY_MERCHANT_ID = sandbox.base_url, sandbox.merchant_id
         settings.ASSETPAY_API_SECRETS, settings.ASSETPAY_API_KEY = list(sandbox.secrets), sandbox.api_key
@@ -301,11 +303,12 @@ def test_f42_a_rejected_token_is_replayed_exactly_once(key: str, code: int) -> N
     assert (sent, Cancellation.objects.get().state) == (2, "refused")
 
 
-def test_f45_a_worker_whose_lease_was_taken_over_commits_nothing() -> None:
+@pytest.mark.parametrize("count", runs(20, 200))
+def test_f45_a_worker_whose_lease_was_taken_over_commits_nothing(count: int) -> None:
     see(trade_snapshot())
     ask(item_of())
     at, changed = NOON, 0
-    for _ in range(min(RUNS or 20, 200)):
+    for _ in range(min(count, 200)):
         stale = claim_next(now=at)
         assert stale is not None
         at += timedelta(minutes=2)

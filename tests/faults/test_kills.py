@@ -1,7 +1,6 @@
 """F29, F44, P9 to P13: killed with -9 anywhere between the click and the recorded answer: nothing lost or doubled."""
 
 import os
-import random
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from pytest_django import Settings
 
 from sandbox.testing import RunningSandbox, running_sandbox
 from tests.desk import ask, clock_at, deliver, item_of, person, see
+from tests.faults.door import runs, seeded
 from tests.faults.kills import POINTS, arm, forked
 from withdrawals import gateway
 from withdrawals.actions.looking import release_armed
@@ -24,8 +24,6 @@ from withdrawals.models.audit_chain import verify_chain
 from withdrawals.models.cancellation import sending_lease
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-RUNS = int(os.environ.get("SOAK_RUNS") or 0)
 
 
 @pytest.fixture
@@ -82,9 +80,10 @@ def walk(item: Item, actor: User, made: dict[str, object]) -> None:
     deliver(reverted(made), now=clock())
 
 
-def test_f29_killed_at_every_named_point_nothing_is_lost_or_sent_twice(sandbox: RunningSandbox) -> None:
+@pytest.mark.parametrize("kills", runs(len(POINTS), 3 * len(POINTS)))
+def test_f29_killed_at_every_named_point_nothing_is_lost_or_sent_twice(sandbox: RunningSandbox, kills: int) -> None:
     actor, trouble = person(), []
-    for name, after in POINTS * max(1, RUNS // len(POINTS)):
+    for name, after in POINTS * max(1, kills // len(POINTS)):
         item, made = trade_at(sandbox)
 
         def doomed(item: Item = item, made: dict[str, object] = made, name: str = name, after: bool = after) -> None:
@@ -144,9 +143,10 @@ def test_f29_a_dead_workers_lease_is_over_within_thirty_seconds() -> None:
     assert sending_lease() <= timedelta(seconds=30)
 
 
-def test_f44_workers_killed_at_any_moment_leave_nothing_behind(sandbox: RunningSandbox) -> None:
-    chance = random.Random(44)
-    items = [trade_at(sandbox)[0] for _ in range(25)]
+@pytest.mark.parametrize("kills", runs(12, 200))
+def test_f44_workers_killed_at_any_moment_leave_nothing_behind(sandbox: RunningSandbox, kills: int) -> None:
+    chance = seeded(44)
+    items = [trade_at(sandbox)[0] for _ in range(max(25, kills))]
     for item in items:
         ask(item, now=clock())
 
@@ -154,7 +154,7 @@ def test_f44_workers_killed_at_any_moment_leave_nothing_behind(sandbox: RunningS
         drain(clock=clock)
 
     killed = 0
-    for _ in range(RUNS or 12):
+    for _ in range(kills):
         killed += killed_after(chance.uniform(0.01, 0.12), worker)
     recover()
 
@@ -179,9 +179,10 @@ def killed_after(seconds: float, act: object) -> bool:
     return forked(with_a_bomb) == -9
 
 
-def test_f29_armed_items_fire_once_each_though_everything_is_killed(sandbox: RunningSandbox) -> None:
-    count = min(max(RUNS, 60), 1_000)
-    chance, items = random.Random(4), []
+@pytest.mark.parametrize("count", runs(60, 1_000))
+def test_f29_armed_items_fire_once_each_though_everything_is_killed(sandbox: RunningSandbox, count: int) -> None:
+    count = min(max(count, 60), 1_000)
+    chance, items = seeded(4), []
     for _ in range(count // 10):
         _, made = trade_at(sandbox, items=[{} for _ in range(10)])
         items += list(Item.objects.select_related("trade").filter(trade__assetpay_id=made["id"]))
@@ -205,7 +206,7 @@ def test_f29_armed_items_fire_once_each_though_everything_is_killed(sandbox: Run
             pass
         drain(clock=clock)
 
-    for _ in range(6):
+    for _ in range(count // 10):
         killed_after(chance.uniform(0.05, 0.5), desk)
     while release_armed(now=clock()):
         pass

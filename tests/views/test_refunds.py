@@ -186,7 +186,9 @@ def test_a_large_refund_takes_two_people(agent: Client, supervisor: Client) -> N
     assert (asked.status_code, approved.status_code) == (303, 303)
     assert f'id="approve-{large.pk}"' in waiting
     assert "payout-77" in shown
-    assert "100.0100" in shown
+    assert "<dt>Amount</dt><dd><bdi>$100.01</bdi>" in shown
+    assert "<dt>The rules say</dt><dd><bdi>Due</bdi>" in shown
+    assert "Kept by AssetPay" not in shown
     entry = RefundEntry.objects.get()
     assert (entry.amount, entry.reference) == (Decimal("100.01"), "payout-77")
     assert entry.approved_by not in (None, entry.actor)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 from babel.numbers import format_currency
 from django import template
@@ -10,7 +11,7 @@ from django.template import Context
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from withdrawals.models import ROLE_PERMISSIONS, Game, Status
+from withdrawals.models import ROLE_PERMISSIONS, Game, RefundCause, RefundState, Status
 from withdrawals.models.masking import mask_tokens
 from withdrawals.models.money import CENT
 
@@ -214,6 +215,45 @@ def action_words(action: str) -> str:
 def spaced(name: str) -> str:
     """A name of ours as people write it."""
     return name.replace("_", " ")
+
+
+# What a first person decided on (`Refund.decided_on`), in the order and the words in which a second one reads it.
+SEEN_WORDS = {
+    "amount": "Amount",
+    "cause": "Why",
+    "rules_say": "The rules say",
+    "rule_version": "Version of the rules",
+    "item_status": "Item",
+    "latest_status": "AssetPay's latest word",
+    "price_first_seen": "Price first seen",
+    "price_latest": "Latest price",
+    "lost_at_assetpay": "Kept by AssetPay",
+    "evidence": "Evidence",
+    "evidence_sha256": "Hash of the evidence",
+    "ledger_rows": "Rows in its ledger before",
+}
+
+
+@register.filter
+def seen_words(shown: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a first person saw, line by line. Nothing kept by AssetPay is no line; a name that came later is kept."""
+    unnamed = {name: name.replace("_", " ").capitalize() for name in shown if name not in {*SEEN_WORDS, "refund"}}
+    return [
+        (words, _seen_value(name, shown[name]))
+        for name, words in (SEEN_WORDS | unnamed).items()
+        if name in shown and not (name == "lost_at_assetpay" and shown[name] is None)
+    ]
+
+
+def _seen_value(name: str, value: Any) -> str:
+    if value is None:
+        return "unknown"
+    if name in ("amount", "price_first_seen", "price_latest", "lost_at_assetpay"):
+        return usd(Decimal(value))
+    if name in ("item_status", "latest_status"):
+        return status_words(value)
+    labels = dict(RefundCause.choices if name == "cause" else RefundState.choices if name == "rules_say" else ())
+    return str(labels.get(value, value))
 
 
 @register.filter
