@@ -289,3 +289,28 @@ def test_the_pages_cost_the_same_however_long(
 QUERIES_OF_THE_PREVIEW = 26
 QUERIES_OF_A_RUNNING_BATCH = 25
 QUERIES_OF_THE_LIVE_PART = 16
+
+
+def test_every_item_of_a_long_batch_can_be_read(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("withdrawals.views.batches.NAMES", 2)
+    batch = start(browser, *[ItemFactory() for _ in range(5)])
+
+    seen, address = [], f"/batches/{batch.pk}/"
+    while address:
+        page = text(browser.get(address))
+        seen += re.findall(r'data-item-id="([^"]+)"', page)
+        further = re.search(r'rel="next" href="([^"]+)"', page)
+        address = f"/batches/{batch.pk}/{further.group(1)}" if further else ""
+
+    assert seen == list(batch.items.order_by("position").values_list("item__assetpay_id", flat=True))
+    assert "5 to 5 of 5" in page
+    assert re.search(r'rel="prev" href="\?from=3"', page)
+
+
+@pytest.mark.parametrize("asked", ["0", "-1", "x", "99999999999", "\u0662", ""])
+def test_a_place_in_a_batch_that_is_none_shows_its_beginning(browser: Client, asked: str) -> None:
+    batch = start(browser, ItemFactory())
+
+    response = browser.get(f"/batches/{batch.pk}/", {"from": asked})
+
+    assert (response.status_code, "data-item-id" in text(response)) == (200, True)

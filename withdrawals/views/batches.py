@@ -30,7 +30,7 @@ from withdrawals.views.finding import Found, find_items
 from withdrawals.views.items import items_page
 from withdrawals.views.lists import render_list
 
-# As many names as anybody reads before pressing; the rest is counted.
+# As many names as anybody reads at once: before pressing the rest is counted, afterwards it stands on further pages.
 NAMES = 200
 ACTS: dict[str, tuple[Callable[..., Batch], str]] = {
     "pause": (pause_batch, "Paused. What is on its way stays on its way; nothing more leaves."),
@@ -82,7 +82,7 @@ def _matching(found: Found) -> list[int]:
 @require_safe
 @needs("see_desk")
 def batch_detail(request: DeskRequest, pk: int) -> HttpResponse:
-    """GET /batches/<pk>/: before it starts what it would do, afterwards what became of it."""
+    """GET /batches/<pk>/: before it starts what it would do, afterwards what became of it, `from` an item on."""
     return _page(request, pk, ReasonForm())
 
 
@@ -116,9 +116,18 @@ def _page(request: DeskRequest, pk: int, form: ReasonForm, *, problem: str = "",
         chosen = batch.items.filter(excluded_rule="").select_related("item__trade").order_by("position")
         context |= {"preview": preview(batch, now=timezone.now()), "chosen": chosen[:NAMES]}
     else:
+        first = _first_position(request)
         rows = batch.items.select_related("item__trade", "cancellation").order_by("position")
-        context["rows"] = rows[:NAMES]
+        shown = list(rows.filter(position__gte=first)[:NAMES])
+        context |= {"rows": shown, "first": first, "last": first + len(shown) - 1}
+        context |= {"before": max(1, first - NAMES) if first > 1 else None, "after": first + NAMES}
     return render(request, "batch.html", context, status=status)
+
+
+def _first_position(request: DeskRequest) -> int:
+    """From which item of the batch on the page shows them; whatever is no number of one shows its beginning."""
+    asked = request.GET.get("from", "")
+    return max(1, int(asked)) if asked.isascii() and asked.isdigit() and len(asked) < 7 else 1
 
 
 @require_POST
