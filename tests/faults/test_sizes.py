@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,9 +156,12 @@ def test_f15_callers_that_never_finish_leave_room_for_others_until_the_threads_a
         wire.sendall(f"POST {DOOR} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{{".encode())
     body = news()
 
-    started = time.monotonic()
     answer = server.post(iter([body]), signed(body, now=moment()), length=len(body))
 
-    assert (answer, time.monotonic() - started < 5) == (200, True)
+    assert answer == 200
     for wire in slow:
+        # The news did not wait for them: each is still listened to.
+        wire.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            wire.recv(1)
         wire.close()

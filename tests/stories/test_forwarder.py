@@ -31,8 +31,8 @@ MARK, SIGNATURE = "x-callback-copy", "x-assetpay-signature"
 FORWARDERS = {"python": "forwarder.py", "js": "forwarder.mjs"}
 # The page's seconds are for production.
 SHORTER = {
-    "python": {"(1, 5, 30, 120)": "(0.01, 0.02)", "timeout=5": "timeout=0.2"},
-    "js": {"[1_000, 5_000, 30_000, 120_000]": "[10, 20]", "timeout(5_000)": "timeout(200)"},
+    "python": {"(1, 5, 30, 120)": "(0.01, 0.02)", "timeout=5": "timeout=1.5"},
+    "js": {"[1_000, 5_000, 30_000, 120_000]": "[10, 20]", "timeout(5_000)": "timeout(1_500)"},
 }
 
 Json = dict[str, Any]
