@@ -18,6 +18,7 @@ from withdrawals.models.audit_triggers import drop_triggers
 from withdrawals.models.first_rows import make_first_rows
 
 TOLD = "told"
+MADE_BY_DJANGO = {"django_content_type", "auth_permission", "django_migrations", "django_site"}
 # Debian's Chromium, as root, without looking for its maker's hosts.
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
@@ -59,13 +60,40 @@ def emptied_tables_are_made_ready_again() -> Iterator[None]:
 
     def empty_and_restore(test: TransactionTestCase) -> None:
         forgotten = end_forgotten_transactions()
-        drop_triggers(connection)
-        flush(test)
+        if may_delete_all():
+            delete_rows()
+        else:
+            drop_triggers(connection)
+            flush(test)
         restore_rows()
         assert forgotten == [], "a transaction was left open"
 
     with mock.patch.object(TransactionTestCase, "_fixture_teardown", empty_and_restore):
         yield
+
+
+def may_delete_all() -> bool:
+    """Whether this is PostgreSQL, and we are its superuser."""
+    if connection.vendor == "sqlite":
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        return bool(cursor.fetchone()[0])
+
+
+def delete_rows() -> None:
+    """Empty the tables as a flush does, but for what Django itself makes after migrations.
+
+    A flush truncates every table with its indexes: a quarter of a second after each test, three times as long as this.
+    """
+    tables = [name for name in connection.introspection.table_names() if name not in MADE_BY_DJANGO]
+    quoted = [connection.ops.quote_name(name) for name in tables]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")  # neither triggers nor foreign keys speak up
+        filled = (f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in quoted)  # noqa: S608 # our own names
+        cursor.execute(" UNION ALL ".join(filled))
+        for (name,) in cursor.fetchall():
+            cursor.execute(f"DELETE FROM {name}")  # noqa: S608 # as above
 
 
 def end_forgotten_transactions() -> list[str]:
