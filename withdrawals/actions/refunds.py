@@ -196,10 +196,13 @@ def put_back(refund: Refund, *, now: datetime) -> Fact:
 
 def take(refund_id: int) -> Refund:
     """The refund with all that a decision looks at, its row locked. Raises Refund.DoesNotExist."""
-    # SQLite's transactions are in line anyway; what must hold, the conditional updates and constraints hold.
+    # The lock by a statement of its own: after a wait, PostgreSQL reads again only the row that it locks, and would
+    # join it to the item as that was before the news that it waited for. SQLite's transactions are in line anyway.
+    Refund.objects.select_for_update(no_key=True).values_list("pk").get(pk=refund_id)
     return (
-        Refund.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("item__trade", "confirmed_by", "waived_by", "set_by", "evidence_delivery", "evidence_read")
+        Refund.objects.select_related(
+            "item__trade", "confirmed_by", "waived_by", "set_by", "evidence_delivery", "evidence_read"
+        )
         .defer("evidence_delivery__body", "evidence_read__document", "item__document", "item__trade__document")
         .get(pk=refund_id)
     )
