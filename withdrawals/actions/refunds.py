@@ -23,6 +23,7 @@ from withdrawals.models import (
     User,
     refund_terms,
 )
+from withdrawals.models.cancellation import MAY_BE_DONE
 from withdrawals.models.refund import reference_key
 from withdrawals.models.refund_rules import DECIDED_REFUNDS, RULE_VERSION, RULES, RefundTerms, needs_refund
 
@@ -66,9 +67,9 @@ def follow_items(items: Iterable[Item], *, now: datetime) -> list[Fact]:
 
 
 def asked_by_us(items: Iterable[int]) -> set[int]:
-    """Those of these items that came back after a cancel that had left this desk."""
-    sent = Cancellation.objects.filter(item__in=list(items), state=CancellationState.CONFIRMED, claim__gt=0)
-    return set(sent.values_list("item_id", flat=True))
+    """Those of these items that came back after a cancel that AssetPay took, or may have taken."""
+    confirmed = Cancellation.objects.filter(item__in=list(items), state=CancellationState.CONFIRMED)
+    return set(confirmed.filter(attempts__outcome__in=MAY_BE_DONE).values_list("item_id", flat=True))
 
 
 def _open_refund(item: Item, terms: RefundTerms, *, now: datetime) -> Fact:

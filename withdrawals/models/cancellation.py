@@ -252,6 +252,10 @@ class Attempt(models.Model):
     The attempts of one call for a whole trade share its request id.
     """
 
+# After any other outcome nothing was done.
+MAY_BE_DONE = (AttemptOutcome.SENDING, AttemptOutcome.ACCEPTED, AttemptOutcome.UNKNOWN)
+
+
     cancellation = models.ForeignKey(Cancellation, on_delete=models.PROTECT, related_name="attempts")
     number = models.PositiveIntegerField()
     request_id = models.UUIDField(db_index=True)
