@@ -272,3 +272,21 @@ def test_every_send_has_its_intent_committed_before_it(sandbox: RunningSandbox) 
     assert Attempt.objects.get().outcome == "sending"
     assert not [call for call in sandbox.control.requests() if call["method"] == "POST"]
     assert AuditEntry.objects.latest("number").request_id == str(claim.attempt.request_id)
+
+
+def test_a_worker_that_slept_past_its_lease_sends_nothing_any_more(sandbox: RunningSandbox) -> None:
+    item = trade_at(sandbox)
+    ask(item, now=now())
+    moments = iter([now() + timedelta(seconds=10), now() + timedelta(minutes=2), now() + timedelta(minutes=2)])
+
+    def clock() -> datetime:
+        moment = next(moments)
+        # Meanwhile another worker finds what this one left.
+        settle_abandoned(now=moment)
+        return moment
+
+    assert send_next(clock=clock)
+
+    assert not [call for call in sandbox.control.requests() if call["method"] == "POST"]
+    assert Attempt.objects.get().outcome == "not_sent"
+    assert state(item) == "uncertain"

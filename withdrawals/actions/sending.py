@@ -25,7 +25,7 @@ from withdrawals.actions.judgement import (
 from withdrawals.actions.sightings import note_error_key, note_sightings
 from withdrawals.actions.taking_back import wind_up_batches
 from withdrawals.assetpay.cancels import CANCELLED, TradeCancelAnswer, same_id
-from withdrawals.assetpay.errors import AssetPayError, OutcomeUnknown
+from withdrawals.assetpay.errors import AssetPayError, NotSent, OutcomeUnknown
 from withdrawals.gateway import CancelAnswer
 from withdrawals.models import Attempt, Cancellation, CancellationState, Lane, SendBudget, SendPermit
 from withdrawals.models.item import cancel_window
@@ -119,7 +119,10 @@ def _record_surely(claim: Claim, answer: Answer, *, clock: Callable[[], datetime
 
 
 def _ask(claim: Claim, *, now: datetime) -> Answer:
-    item, request_id = claim.cancellation.item, claim.attempt.request_id
+    item, request_id, lease_until = claim.cancellation.item, claim.attempt.request_id, claim.cancellation.lease_until
+    if lease_until is None or now >= lease_until:
+        # The machine stood still since the claim: another worker may have asked again and been answered.
+        return NotSent("the claim was too old")
     try:
         if claim.others:
             return gateway.cancel_trade(item.trade, request_id=request_id, now=now)
