@@ -39,6 +39,9 @@ DRAIN_FOR = timedelta(seconds=10)
 # What comes free later is found by the clock.
 WAKE_UP_WITHIN = timedelta(seconds=10)
 
+# Believed also when they come late, after which nothing is sent again: a yes, a no, and a clear "something broke".
+LAST_WORDS = (CancellationState.ACCEPTED, CancellationState.REFUSED, CancellationState.UNCERTAIN)
+
 Answer = CancelAnswer | TradeCancelAnswer | Exception
 
 
@@ -220,12 +223,14 @@ def settle_abandoned(*, now: datetime) -> int:
 def _conclude(
     cancellation: Cancellation, attempt: Attempt, judgement: Judgement, *, now: datetime
 ) -> tuple[bool, Fact]:
+    out_of = CancellationState.SENDING
     moved = _move(cancellation, attempt, judgement, now=now)
-    if not moved and judgement.state == CancellationState.ACCEPTED:
+    if not moved and judgement.state in LAST_WORDS and not judgement.changes.get("may_resend"):
         # The answer was taken for lost and now came after all: it is known, and nothing need be sent again.
-        moved = _move(cancellation, attempt, judgement, now=now, out_of=CancellationState.UNCERTAIN)
+        out_of = CancellationState.UNCERTAIN
+        moved = _move(cancellation, attempt, judgement, now=now, out_of=out_of)
     _note_attempt(attempt, judgement, now=now)
-    return moved, _fact(cancellation, judgement, came_late=not moved)
+    return moved, _fact(cancellation, judgement, out_of=out_of, came_late=not moved)
 
 
 def _move(
@@ -237,7 +242,7 @@ def _move(
     out_of: CancellationState = CancellationState.SENDING,
 ) -> bool:
     row = Cancellation.objects.filter(pk=cancellation.pk, state=out_of)
-    plain: dict[str, Change] = {"may_resend": False, "waits_for": ""}
+    plain: dict[str, Change] = {"may_resend": False, "waits_for": "", "needs_person": ""}
     changes = plain | judgement.changes
     return row.move(
         to=judgement.state,
@@ -263,7 +268,13 @@ def _note_attempt(attempt: Attempt, judgement: Judgement, *, now: datetime) -> N
     )
 
 
-def _fact(cancellation: Cancellation, judgement: Judgement, *, came_late: bool = False) -> Fact:
+def _fact(
+    cancellation: Cancellation,
+    judgement: Judgement,
+    *,
+    out_of: CancellationState = CancellationState.SENDING,
+    came_late: bool = False,
+) -> Fact:
     after: dict[str, Value] = {
         "answer": str(judgement.outcome),
         "key": judgement.key,
@@ -271,7 +282,7 @@ def _fact(cancellation: Cancellation, judgement: Judgement, *, came_late: bool =
     }
     if came_late:
         return Fact("cancellation.answered_late", item=cancellation.item, after=after, reason=judgement.reason)
-    before = {"cancellation": str(CancellationState.SENDING)}
+    before = {"cancellation": str(out_of)}
     after["cancellation"] = str(judgement.state)
     if needs_person := judgement.changes.get("needs_person"):
         after["needs_person"] = str(needs_person)
