@@ -43,7 +43,7 @@ class ReasonForm(forms.Form):
 
 
 class CancelForm(ReasonForm):
-    """The same for one item; `number` is the request that the form was made for."""
+    """The same for one item, or a whole trade; `number` is the request that the form was made for."""
 
     number = forms.IntegerField(min_value=1, max_value=GREATEST_NUMBER, required=False, widget=forms.HiddenInput)
 

@@ -1,22 +1,24 @@
 """Eight at once: one wins, the others are told. Each guard has a control in which it is off and the fault appears."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Barrier
+from time import monotonic, sleep
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, connection, connections, transaction
 from django.db.models import Model, UniqueConstraint
 from pytest_django import Settings
 
 from tests.desk import ask, deliver, item_of, news, person, see
 from tests.faults.door import runs, tell
 from tests.races import race
-from tests.wire import NOON, item_document, trade_snapshot
+from tests.wire import NOON, item_document, stamp, trade_snapshot
 from withdrawals.actions import deliveries
 from withdrawals.actions.audit import Fact, Origin, record
 from withdrawals.actions.cancellations import CancelRefused
-from withdrawals.actions.refunds import RefundChanged, confirm_refund
+from withdrawals.actions.refunds import RefundChanged, RefundRefused, confirm_refund
 from withdrawals.actions.sending import claim_next
 from withdrawals.models import (
     AuditEntry,
@@ -263,3 +265,46 @@ def test_integrity_errors_are_what_the_constraint_says() -> None:
             changed_at=NOON,
             send_from=NOON,
         )
+
+
+def waits_for_a_lock() -> bool:
+    if connection.vendor == "sqlite":
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        return bool(cursor.fetchone()[0])
+
+
+def test_a_confirmation_that_waited_for_news_decides_on_all_of_them() -> None:
+    refund, actor = owed(), person()
+    by_customer = trade_snapshot(
+        status="reverted", revertedBy="user", updatedAt=stamp(NOON), items=[item_document(status="reverted")]
+    )
+
+    def confirm() -> Refund | Exception:
+        try:
+            return confirm_refund(
+                refund_id=refund.pk,
+                seen=refund.fingerprint(),
+                reference="PAY-1",
+                actor=actor,
+                origin=Origin(Source.SCREEN, actor=actor),
+                now=NOON,
+            )
+        except RefundRefused as error:
+            return error
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            see(by_customer)
+            outcome = pool.submit(confirm)
+            patience = monotonic() + 3
+            while not waits_for_a_lock() and monotonic() < patience:
+                sleep(0.02)
+        assert isinstance(outcome.result(), RefundChanged), outcome.result()
+
+    refund.refresh_from_db()
+    assert (refund.state, refund.cause) == ("in_review", "reverted_by_user")
+    assert not RefundEntry.objects.exists()

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, IntegrityError, transaction
 
-from tests.desk import item_of, person, see
+from tests.desk import ask, item_of, person, see
 from tests.wire import NOON, item_document, stamp, trade_snapshot
 from withdrawals.actions.audit import Origin
 from withdrawals.actions.refunds import RefundChanged, RefundRefused, SupervisorNeeded, confirm_refund
+from withdrawals.actions.sending import claim_next, record_answer
+from withdrawals.assetpay.errors import NotSent, OutcomeUnknown, ToldToWait
 from withdrawals.models import AuditEntry, Refund, RefundEntry, Role, Source, User
 
 pytestmark = pytest.mark.django_db
@@ -211,3 +213,35 @@ def test_ledger_rows_never_change() -> None:
         RefundEntry.objects.update(amount=Decimal(1))
     with pytest.raises(DatabaseError), transaction.atomic():
         RefundEntry.objects.all().delete()
+
+
+NEVER_DONE = [
+    NotSent("ConnectError"),
+    ToldToWait(seconds=1, key="RATE_LIMITED", code=1005, message="", request_id="r", http_status=429, stated=True),
+]
+
+
+@pytest.mark.parametrize("answer", NEVER_DONE, ids=lambda answer: type(answer).__name__)
+def test_a_cancel_that_assetpay_never_took_explains_no_return_of_what_the_customer_had(answer: Exception) -> None:
+    assert came_back_held_after(answer) == ("in_review", "reverted_after_delivery")
+
+
+def test_a_cancel_of_unknown_outcome_may_explain_it() -> None:
+    lost = OutcomeUnknown(reason="ReadTimeout", http_status=None, request_id="r", lost_answer=True)
+
+    assert came_back_held_after(lost) == ("due", "our_cancel")
+
+
+def came_back_held_after(answer: Exception) -> tuple[str, str]:
+    """The refund of an item that was with the customer, was asked for with this answer, and came back."""
+    held = item_document(status="hold", assetId="41")
+    see(trade_snapshot(status="hold", items=[held]))
+    ask(item_of())
+    claim = claim_next(now=NOON + timedelta(minutes=1))
+    assert claim is not None
+    record_answer(claim, answer, now=NOON + timedelta(minutes=1))
+
+    see(trade_snapshot(status="reverted", updatedAt=stamp(NOON), items=[held | {"status": "reverted"}]))
+
+    refund = Refund.objects.get()
+    return refund.state, refund.cause

@@ -11,6 +11,7 @@ from tests.desk import ask, clock_at, item_of, see
 from tests.wire import NOON, item_document, stamp, trade_snapshot
 from withdrawals.actions.sending import claim_next, drain, record_answer, send_next, settle_abandoned
 from withdrawals.assetpay.documents import parse_json
+from withdrawals.assetpay.errors import OutcomeUnknown, Refused
 from withdrawals.assetpay.snapshots import read_trade
 from withdrawals.gateway import CancelAnswer
 from withdrawals.models import Attempt, AuditEntry, Cancellation, Item, SendBudget, SendPermit
@@ -272,3 +273,42 @@ def test_every_send_has_its_intent_committed_before_it(sandbox: RunningSandbox) 
     assert Attempt.objects.get().outcome == "sending"
     assert not [call for call in sandbox.control.requests() if call["method"] == "POST"]
     assert AuditEntry.objects.latest("number").request_id == str(claim.attempt.request_id)
+
+
+BROKE = OutcomeUnknown(reason="502", http_status=502, request_id="r", lost_answer=False)
+NO = Refused(key="TRADE_NOT_CANCELLABLE", code=28, message="", request_id="r", http_status=400)
+
+
+@pytest.mark.parametrize(("answer", "ends"), [(BROKE, "uncertain"), (NO, "refused"), (ACCEPTED, "accepted")])
+def test_what_was_taken_for_lost_is_not_asked_again_once_its_answer_came(answer: object, ends: str) -> None:
+    see(trade_snapshot())
+    ask(item_of())
+    slow = claim_next(now=NOON)
+    assert slow is not None
+    settle_abandoned(now=NOON + timedelta(minutes=1))
+    assert Cancellation.objects.get().may_resend
+
+    record_answer(slow, answer, now=NOON + timedelta(minutes=1, seconds=1))  # type: ignore[arg-type]
+
+    assert claim_next(now=NOON + timedelta(minutes=5)) is None
+    entry = AuditEntry.objects.latest("number")
+    assert Cancellation.objects.get().state == ends
+    assert (entry.before["cancellation"], entry.after["cancellation"]) == ("uncertain", ends)
+
+
+def test_a_worker_that_slept_past_its_lease_sends_nothing_any_more(sandbox: RunningSandbox) -> None:
+    item = trade_at(sandbox)
+    ask(item, now=now())
+    moments = iter([now() + timedelta(seconds=10), now() + timedelta(minutes=2), now() + timedelta(minutes=2)])
+
+    def clock() -> datetime:
+        moment = next(moments)
+        # Meanwhile another worker finds what this one left.
+        settle_abandoned(now=moment)
+        return moment
+
+    assert send_next(clock=clock)
+
+    assert not [call for call in sandbox.control.requests() if call["method"] == "POST"]
+    assert Attempt.objects.get().outcome == "not_sent"
+    assert state(item) == "uncertain"

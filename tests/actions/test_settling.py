@@ -223,3 +223,23 @@ def test_f44_a_dead_letter_blocks_nothing_else() -> None:
 
     assert claim is not None
     assert claim.cancellation.pk == other.pk
+
+
+def test_what_was_proposed_before_assetpay_was_asked_again_is_proposed_anew(supervisor: User) -> None:
+    lost = OutcomeUnknown(reason="ReadTimeout", http_status=None, request_id="r", lost_answer=True)
+    asked = answered(lost)
+    Cancellation.objects.update(needs_person="5 workers stopped while they asked AssetPay for this item.")
+    proposal = settle(asked, supervisor, now=NOON + timedelta(minutes=5))
+    assert proposal.settled_at is None
+    agent = person()
+    origin = Origin(Source.SCREEN, actor=agent)
+    retry_cancellation(cancellation_id=asked.pk, actor=agent, origin=origin, now=NOON + timedelta(minutes=6))
+    claim = claim_next(now=NOON + timedelta(minutes=7))
+    assert claim is not None
+    record_answer(claim, ACCEPTED, now=NOON + timedelta(minutes=7))
+
+    with pytest.raises(SettleRefused, match="proposed anew"):
+        approve(proposal, person(Role.SUPERVISOR), now=NOON + timedelta(hours=1))
+
+    asked.refresh_from_db()
+    assert asked.state == "accepted"

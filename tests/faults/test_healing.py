@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import DataError, OperationalError, connection
 from pytest_django import Settings
 
 from sandbox.testing import running_sandbox
@@ -59,6 +59,31 @@ def test_one_customer_who_cannot_be_asked_for_does_not_block_reading_back(settin
                 reconcile(now=datetime.now(UTC))
 
     assert Trade.objects.get(assetpay_id="good").status == "hold"
+
+
+def test_one_trade_that_cannot_be_mirrored_does_not_keep_the_others_from_being_followed(settings: Settings) -> None:
+    with running_sandbox() as sandbox:
+        settings.ASSETPAY_BASE_URL, settings.ASSETPAY_API_KEY = sandbox.base_url, sandbox.api_key
+        ids = [sandbox.control.make_trade(announce=False)["id"] for _ in range(2)]
+        import_trades(ids, origin=BY_HAND, now=NOON)
+        for each in ids:
+            sandbox.control.change_trade(each, status="reverted", announce=False)
+        odd, sound = Trade.objects.order_by("pk")
+
+        def odd_is_refused(execute: object, sql: str, params: object, many: bool, context: object) -> object:
+            if many and sql.startswith('UPDATE "withdrawals_trade"') and params[0][-1] == odd.pk:  # type: ignore[index]
+                raise DataError("planted: no column holds this")
+            return execute(sql, params, many, context)  # type: ignore[operator]
+
+        with connection.execute_wrapper(odd_is_refused):
+            for hour in (1, 2):
+                reconcile(now=NOON + timedelta(hours=hour))
+
+    odd.refresh_from_db()
+    sound.refresh_from_db()
+    assert (odd.status == "reverted", sound.status) == (False, "reverted")
+    assert "could not be mirrored" in ReadState.objects.get().failure
+    assert "could not be mirrored" in alarms.reads_failing(NOON + timedelta(hours=2))
 
 
 def test_a_delivered_trade_that_is_reverted_unheard_is_found_by_reading(settings: Settings) -> None:

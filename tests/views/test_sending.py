@@ -124,3 +124,20 @@ def test_a_whole_trade_without_a_reason_is_not_asked_for(agent: Client) -> None:
     assert agent.post(f"/trades/{item.trade_id}/cancel/", {"reason": ""}).status_code == 422
     assert not Cancellation.objects.exists()
     assert agent.get("/trades/999999/cancel/").status_code == 404
+
+
+def test_f32_the_form_of_a_whole_trade_sent_again_after_it_was_stopped_asks_for_nothing(agent: Client) -> None:
+    item = ItemFactory(trade=TradeFactory(opened_at=ago(hours=1)))
+    address = f"/trades/{item.trade_id}/cancel/"
+    number = re.search(r'name="number" value="(\d+)"', text(agent.get(address)))
+    assert number is not None
+    form = REASON | {"number": number[1]}
+    assert agent.post(address, form).status_code == 303
+    agent.post(f"/batches/{Batch.objects.get().pk}/stop/")
+    assert Cancellation.objects.get().state == "withdrawn"
+
+    again = agent.post(address, form)
+
+    assert again.status_code == 409
+    assert "already made" in text(again)
+    assert Cancellation.objects.count() == 1

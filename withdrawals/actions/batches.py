@@ -304,10 +304,26 @@ def leftover_item_ids(batch: Batch) -> list[int]:
     return list(batch.leftovers().values_list("item_id", flat=True))
 
 
-def request_whole_trade(*, trade_id: int, reason: str, note: str, actor: User, origin: Origin, now: datetime) -> Batch:
+def next_number_of(trade: Trade) -> int:
+    """Which request for an item of this trade would be the next; the form for the whole of it is made for that."""
+    return Cancellation.objects.filter(item__trade=trade).count() + 1
+
+
+def request_whole_trade(
+    *,
+    trade_id: int,
+    reason: str,
+    note: str,
+    actor: User,
+    origin: Origin,
+    now: datetime,
+    number: int | None = None,
+) -> Batch:
     """Ask for everything of a trade that has not ended: frozen now, a batch of its own that counts as a click.
 
-    All of it must be cancellable now, and asked for by nobody yet. Raises BatchRefused, or Trade.DoesNotExist.
+    All of it must be cancellable now, and asked for by nobody yet. `number` is the `next_number_of` that the person's
+    form was made for: sent again after its requests have ended, it asks for nothing new. Raises BatchRefused, or
+    Trade.DoesNotExist.
     """
     with transaction.atomic():
         trade = Trade.objects.select_for_update(no_key=True).get(pk=trade_id)
@@ -322,6 +338,8 @@ def request_whole_trade(*, trade_id: int, reason: str, note: str, actor: User, o
             refusal = item.cancel_refusal(now)
             if refusal is not None:
                 raise BatchRefused(f"{item.title}: {refusal.sentence}")
+        if number is not None and number != next_number_of(trade):
+            raise BatchRefused("This request was already made. The trade's page shows what became of it.")
         batch = Batch.objects.create(
             requested_by=actor,
             created_at=now,

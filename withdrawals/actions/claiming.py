@@ -129,5 +129,5 @@ def _claim(cancellations: Sequence[Cancellation], lane: Lane, now: datetime) -> 
     claim = Claim(first.cancellation, first.attempt, tuple(claims[1:]))
     record(facts, origin=claim.origin, now=now)
     for part in claim.all:
-        part.cancellation.refresh_from_db(fields=["state", "claim", "was_resent", "may_resend"])
+        part.cancellation.refresh_from_db(fields=["state", "claim", "lease_until", "was_resent", "may_resend"])
     return claim

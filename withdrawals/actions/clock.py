@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import DatabaseError, close_old_connections
 from django.tasks import Task, TaskResult, TaskResultStatus, task
+from django.tasks.exceptions import TaskResultDoesNotExist
 from django.utils import timezone
 
 from withdrawals.models import Beating, Heartbeat
@@ -35,7 +36,10 @@ class Bell:
     def _is_outstanding(self, now: datetime) -> bool:
         if self.last is None:
             return False
-        self.last.refresh()
+        try:
+            self.last.refresh()
+        except TaskResultDoesNotExist:  # it is over so long that its row was cleared away
+            return False
         if self.last.status == TaskResultStatus.READY:
             return True
         started_at = self.last.started_at

@@ -23,6 +23,7 @@ from withdrawals.models import (
     User,
     refund_terms,
 )
+from withdrawals.models.cancellation import MAY_BE_DONE
 from withdrawals.models.refund import reference_key
 from withdrawals.models.refund_rules import DECIDED_REFUNDS, RULE_VERSION, RULES, RefundTerms, needs_refund
 
@@ -66,9 +67,9 @@ def follow_items(items: Iterable[Item], *, now: datetime) -> list[Fact]:
 
 
 def asked_by_us(items: Iterable[int]) -> set[int]:
-    """Those of these items that came back after a cancel that had left this desk."""
-    sent = Cancellation.objects.filter(item__in=list(items), state=CancellationState.CONFIRMED, claim__gt=0)
-    return set(sent.values_list("item_id", flat=True))
+    """Those of these items that came back after a cancel that AssetPay took, or may have taken."""
+    confirmed = Cancellation.objects.filter(item__in=list(items), state=CancellationState.CONFIRMED)
+    return set(confirmed.filter(attempts__outcome__in=MAY_BE_DONE).values_list("item_id", flat=True))
 
 
 def _open_refund(item: Item, terms: RefundTerms, *, now: datetime) -> Fact:
@@ -196,10 +197,13 @@ def put_back(refund: Refund, *, now: datetime) -> Fact:
 
 def take(refund_id: int) -> Refund:
     """The refund with all that a decision looks at, its row locked. Raises Refund.DoesNotExist."""
-    # SQLite's transactions are in line anyway; what must hold, the conditional updates and constraints hold.
+    # The lock by a statement of its own: after a wait, PostgreSQL reads again only the row that it locks, and would
+    # join it to the item as that was before the news that it waited for. SQLite's transactions are in line anyway.
+    Refund.objects.select_for_update(no_key=True).values_list("pk").get(pk=refund_id)
     return (
-        Refund.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("item__trade", "confirmed_by", "waived_by", "set_by", "evidence_delivery", "evidence_read")
+        Refund.objects.select_related(
+            "item__trade", "confirmed_by", "waived_by", "set_by", "evidence_delivery", "evidence_read"
+        )
         .defer("evidence_delivery__body", "evidence_read__document", "item__document", "item__trade__document")
         .get(pk=refund_id)
     )

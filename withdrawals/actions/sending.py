@@ -25,7 +25,7 @@ from withdrawals.actions.judgement import (
 from withdrawals.actions.sightings import note_error_key, note_sightings
 from withdrawals.actions.taking_back import wind_up_batches
 from withdrawals.assetpay.cancels import CANCELLED, TradeCancelAnswer, same_id
-from withdrawals.assetpay.errors import AssetPayError, OutcomeUnknown
+from withdrawals.assetpay.errors import AssetPayError, NotSent, OutcomeUnknown
 from withdrawals.gateway import CancelAnswer
 from withdrawals.models import Attempt, Cancellation, CancellationState, Lane, SendBudget, SendPermit
 from withdrawals.models.item import cancel_window
@@ -38,6 +38,9 @@ RECORD_TRIES = 4
 DRAIN_FOR = timedelta(seconds=10)
 # What comes free later is found by the clock.
 WAKE_UP_WITHIN = timedelta(seconds=10)
+
+# Believed also when they come late, after which nothing is sent again: a yes, a no, and a clear "something broke".
+LAST_WORDS = (CancellationState.ACCEPTED, CancellationState.REFUSED, CancellationState.UNCERTAIN)
 
 Answer = CancelAnswer | TradeCancelAnswer | Exception
 
@@ -119,7 +122,10 @@ def _record_surely(claim: Claim, answer: Answer, *, clock: Callable[[], datetime
 
 
 def _ask(claim: Claim, *, now: datetime) -> Answer:
-    item, request_id = claim.cancellation.item, claim.attempt.request_id
+    item, request_id, lease_until = claim.cancellation.item, claim.attempt.request_id, claim.cancellation.lease_until
+    if lease_until is None or now >= lease_until:
+        # The machine stood still since the claim: another worker may have asked again and been answered.
+        return NotSent("the claim was too old")
     try:
         if claim.others:
             return gateway.cancel_trade(item.trade, request_id=request_id, now=now)
@@ -217,12 +223,14 @@ def settle_abandoned(*, now: datetime) -> int:
 def _conclude(
     cancellation: Cancellation, attempt: Attempt, judgement: Judgement, *, now: datetime
 ) -> tuple[bool, Fact]:
+    out_of = CancellationState.SENDING
     moved = _move(cancellation, attempt, judgement, now=now)
-    if not moved and judgement.state == CancellationState.ACCEPTED:
+    if not moved and judgement.state in LAST_WORDS and not judgement.changes.get("may_resend"):
         # The answer was taken for lost and now came after all: it is known, and nothing need be sent again.
-        moved = _move(cancellation, attempt, judgement, now=now, out_of=CancellationState.UNCERTAIN)
+        out_of = CancellationState.UNCERTAIN
+        moved = _move(cancellation, attempt, judgement, now=now, out_of=out_of)
     _note_attempt(attempt, judgement, now=now)
-    return moved, _fact(cancellation, judgement, came_late=not moved)
+    return moved, _fact(cancellation, judgement, out_of=out_of, came_late=not moved)
 
 
 def _move(
@@ -234,7 +242,7 @@ def _move(
     out_of: CancellationState = CancellationState.SENDING,
 ) -> bool:
     row = Cancellation.objects.filter(pk=cancellation.pk, state=out_of)
-    plain: dict[str, Change] = {"may_resend": False, "waits_for": ""}
+    plain: dict[str, Change] = {"may_resend": False, "waits_for": "", "needs_person": ""}
     changes = plain | judgement.changes
     return row.move(
         to=judgement.state,
@@ -260,7 +268,13 @@ def _note_attempt(attempt: Attempt, judgement: Judgement, *, now: datetime) -> N
     )
 
 
-def _fact(cancellation: Cancellation, judgement: Judgement, *, came_late: bool = False) -> Fact:
+def _fact(
+    cancellation: Cancellation,
+    judgement: Judgement,
+    *,
+    out_of: CancellationState = CancellationState.SENDING,
+    came_late: bool = False,
+) -> Fact:
     after: dict[str, Value] = {
         "answer": str(judgement.outcome),
         "key": judgement.key,
@@ -268,7 +282,7 @@ def _fact(cancellation: Cancellation, judgement: Judgement, *, came_late: bool =
     }
     if came_late:
         return Fact("cancellation.answered_late", item=cancellation.item, after=after, reason=judgement.reason)
-    before = {"cancellation": str(CancellationState.SENDING)}
+    before = {"cancellation": str(out_of)}
     after["cancellation"] = str(judgement.state)
     if needs_person := judgement.changes.get("needs_person"):
         after["needs_person"] = str(needs_person)

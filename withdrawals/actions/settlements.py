@@ -56,6 +56,9 @@ def approve_settlement(*, settlement_id: int, actor: User, origin: Origin, now: 
         refusal = cancellation.settle_refusal(now)
         if refusal:
             raise SettleRefused(refusal)
+        last = cancellation.last_asked_at
+        if last is not None and last > settlement.proposed_at:
+            raise SettleRefused("AssetPay was asked, or answered, after this was proposed: it has to be proposed anew.")
         settlement.approved_by = actor
         fact = _settle(settlement, cancellation, now)
         record([fact], origin=origin, now=now)

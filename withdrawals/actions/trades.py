@@ -250,25 +250,35 @@ def reconcile_trades() -> int:
 def reconcile(*, now: datetime) -> int:
     """Read trades back, those read longest ago first, as many as this interval's share of the read limit allows.
 
-    Returns how many changed. A missing trade is merely missing. Raises AssetPayError or CannotAsk after noting it.
+    Returns how many changed. A missing trade is merely missing; one that cannot be mirrored is noted in the read state
+    and keeps no other from being followed. Raises AssetPayError or CannotAsk after noting it.
     """
     calls = max(1, settings.READS_PER_MINUTE * settings.RECONCILE_SECONDS // 60)
     wanted = list(Trade.objects.worth_reading(now)[: calls * gateway.trades_per_read()])
-    origin, changed = Origin(Source.READ, name=CLOCK), 0
+    origin, changed, unfit = Origin(Source.READ, name=CLOCK), 0, 0
     try:
         for batch in batched(wanted, gateway.trades_per_read()):
             # Marked first: a batch that fails goes to the end of the line instead of holding up the others.
             Trade.objects.filter(pk__in=[trade.pk for trade in batch]).update(checked_at=now)
             back = gateway.fetch_back(batch, now=now)
             for fetched in back.fetched:
-                changed += bool(mirror_fetched(fetched, origin=origin, now=now).changes)
+                try:
+                    changed += bool(mirror_fetched(fetched, origin=origin, now=now).changes)
+                except Exception:
+                    # Those read together come together again, so what stood behind this one would never be followed.
+                    log.exception("a trade that was read back could not be mirrored")
+                    unfit += 1
             for no in back.refused:
                 note_error_key(no, now=now)
     except (AssetPayError, gateway.CannotAsk) as error:
         note_error_key(error, now=now)
         ReadState.objects.update_or_create(pk=1, defaults={"failed_at": now, "failure": str(error)[:300]})
         raise
-    ReadState.objects.update_or_create(pk=1, defaults={"succeeded_at": now})
+    if unfit:
+        failure = f"{unfit} of the trades that were read could not be mirrored; the log of the worker says why."
+        ReadState.objects.update_or_create(pk=1, defaults={"failed_at": now, "failure": failure})
+    else:
+        ReadState.objects.update_or_create(pk=1, defaults={"succeeded_at": now})
     return changed
 
 

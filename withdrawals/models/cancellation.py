@@ -216,6 +216,12 @@ class Cancellation(models.Model):
             return f"AssetPay accepted it; give it until {open_long:%H:%M:%S} UTC to end."
         return ""
 
+    @property
+    def last_asked_at(self) -> datetime | None:
+        """When the last request to AssetPay was answered, or left where no answer is known; None before any."""
+        last: datetime | None = self.attempts.aggregate(at=models.Max(Coalesce("answered_at", "started_at")))["at"]
+        return last
+
     def settle_evidence(self) -> str:
         """What AssetPay showed after the last request, so that one person may settle it as not done; else empty.
 
@@ -223,7 +229,7 @@ class Cancellation(models.Model):
         what was accepted takes its time, and only a long silence speaks against it.
         """
         accepted = self.state == CancellationState.ACCEPTED
-        last = self.attempts.aggregate(last=models.Max(Coalesce("answered_at", "started_at")))["last"]
+        last = self.last_asked_at
         if self.seen_open_at is None or last is None:
             return ""
         counts_from = last + (ACCEPTED_OPEN_LONG if accepted else UNKNOWN_SEEN_AFTER)
@@ -244,6 +250,10 @@ class AttemptOutcome(models.TextChoices):
     WAIT = "wait", "Told to wait"
     NOT_SENT = "not_sent", "Not sent"
     UNKNOWN = "unknown", "Outcome unknown"
+
+
+# After any other outcome nothing was done.
+MAY_BE_DONE = (AttemptOutcome.SENDING, AttemptOutcome.ACCEPTED, AttemptOutcome.UNKNOWN)
 
 
 class Attempt(models.Model):

@@ -10,12 +10,12 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from withdrawals.actions.batches import BatchRefused, request_whole_trade
+from withdrawals.actions.batches import BatchRefused, next_number_of, request_whole_trade
 from withdrawals.actions.documents import note_document_read
 from withdrawals.actions.notes import write_note
 from withdrawals.actions.trades import CheckFailed, check_trade
 from withdrawals.filters import TradeFilter
-from withdrawals.forms import NoteForm, ReasonForm
+from withdrawals.forms import CancelForm, NoteForm
 from withdrawals.models import Item, Read, Refund, Trade
 from withdrawals.views.access import DeskRequest, SeeOther, needs, screen_origin
 from withdrawals.views.dialogs import dialog_answer
@@ -121,7 +121,7 @@ def trade_cancel(request: DeskRequest, pk: int) -> HttpResponse:
     """/trades/<pk>/cancel/: ask for all of the trade that has not ended; 409 where one item stands in the way."""
     now = timezone.now()
     trade = get_object_or_404(Trade, pk=pk)
-    form = ReasonForm(request.POST or None)
+    form = CancelForm(request.POST or None, initial={"number": next_number_of(trade)})
     refusal, status = "", 200
     if request.method == "POST" and form.is_valid():
         try:
