@@ -182,6 +182,25 @@ def test_f74_a_log_rewritten_together_with_its_kept_anchors_is_found_by_the_file
             verify_elsewhere(given)
 
 
+def test_f74_a_log_rewritten_by_somebody_who_emptied_the_kept_anchors_is_found_by_the_file(anchor_file: Path) -> None:
+    for minute in range(3):
+        head_at(NOON + minute * MINUTE, 2)
+        send_anchors(now=NOON + minute * MINUTE)
+    with somebody_with_the_keys():
+        rewrite_all()
+        AuditAnchor.objects.all().delete()
+
+    with pytest.raises(CommandError, match="Rewritten: An entry from 1 to 2 was rewritten"):
+        call_command("verify_audit")
+
+
+def test_before_anything_was_sent_there_need_be_no_file(anchor_file: Path) -> None:
+    head_at(NOON)
+
+    assert not anchor_file.exists()
+    assert list(known_anchors()) == []
+
+
 def verify_elsewhere(given: list[str]) -> None:
     """Verify with what is given here, as on a machine that has no file of anchors configured."""
     with override_settings(AUDIT_ANCHOR_FILE=""):
