@@ -32,6 +32,8 @@ CONTENT = (
 )  # fmt: skip
 GENESIS = "0" * 64
 ANCHOR = re.compile(r"`?(\d{1,18})[ :]([0-9a-f]{64})\b")
+# The anchors that the export brings along: whoever wrote the log anew wrote these anew too.
+OWN = "of the export's own, for"
 # How far an entry may have been moved from its number and still be known again.
 FARTHEST_MOVE = 1_000
 
@@ -57,12 +59,19 @@ class Log:
     def __init__(self, anchors: Iterable[tuple[int, str, str]]) -> None:
         self.head: Entry = {}
         self.number, self.hash, self.anchored, self.is_whole = 0, GENESIS, 0, False
+        # The last entry that an anchor from elsewhere vouches for; None where there is no such anchor.
+        self.vouched: int | None = None
         self.anchors: dict[int, list[tuple[str, str]]] = {}
         self.recent = {GENESIS: 0}
         # What an anchor contradicts. A few forged entries end in a break of the chain, which says more.
         self.doubt: Tampered | None = None
         for anchor in anchors:
-            self.remember(*anchor)
+            self.believe(*anchor)
+
+    def believe(self, number: int, digest: str, place: str) -> None:
+        """Compare the entry of this number with an anchor that the export did not bring along itself."""
+        self.vouched = self.vouched or 0
+        self.remember(number, digest, place)
 
     def remember(self, number: int, digest: str, place: str) -> None:
         """Compare the entry of this number with an anchor."""
@@ -76,9 +85,13 @@ class Log:
             raise NoExport("The first line is not the header of an export.")
         try:
             for each in objects:
-                if "anchor" in each:
-                    self.remember(each["anchor"]["number"], each["anchor"]["hash"], each["anchor"]["place"])
-                elif "end" in each:
+                if self.is_whole:
+                    raise NoExport("Something follows the last line.")
+                # Exactly these: an entry must not pass for another kind of line, which nothing proves.
+                if each.keys() == {"anchor"}:
+                    anchor = each["anchor"]
+                    self.remember(anchor["number"], anchor["hash"], f"{OWN} {anchor['place']}")
+                elif each.keys() == {"end"}:
                     self.is_whole = True
                 else:
                     self.look_at(each, objects)
@@ -92,7 +105,9 @@ class Log:
         self.look_at_the_end()
 
     def look_at(self, entry: Entry, following: Iterator[Entry]) -> None:
-        """The next entry must carry the next number, the hash of the one before, and its own."""
+        """The next entry must carry the next number, the hash of the one before, its own, and nothing beside."""
+        if beside := sorted(entry.keys() - {*CONTENT, "hash"}):
+            raise Tampered("Inserted", self.number + 1, f"No hash covers what it says as {', '.join(beside)}.")
         follows = entry.get("number") == self.number + 1 and entry.get("previous_hash") == self.hash
         if not follows or own_hash(entry) != entry.get("hash"):
             self.explain(entry, next(following, {}))
@@ -103,6 +118,8 @@ class Log:
         for digest, place in self.anchors.get(self.number, ()):
             if digest == self.hash:
                 self.anchored = self.number if self.doubt is None else self.anchored
+                if not place.startswith(OWN):
+                    self.vouched = self.number
             elif self.doubt is None:
                 why = f"It or one up to {self.number}: an anchor {place} has another hash."
                 self.doubt = Tampered("Rewritten", self.anchored + 1, why, last=self.number)
@@ -154,11 +171,19 @@ def own_hash(entry: Entry, number: int | None = None) -> str:
 def parsed(line: str) -> Entry:
     """One line of the export."""
     try:
-        found = json.loads(line)
+        found = json.loads(line, object_pairs_hook=once)
     except ValueError as error:
         raise NoExport(f"A line is not JSON: {line[:60]!r}") from error
     if not isinstance(found, dict):
         raise NoExport(f"A line is not an object: {line[:60]!r}")
+    return found
+
+
+def once(pairs: list[tuple[str, Any]]) -> Entry:
+    """An object in which no name stands twice: other readers would take the first of the two."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise NoExport(f"A line says something twice: {', '.join(name for name, _ in pairs)[:80]}")
     return found
 
 
@@ -182,7 +207,7 @@ def main() -> int:
         found = ANCHOR.match(text.strip())
         if not found:
             parser.error(f"{text!r} is no anchor: a number, a blank or colon, and 64 hexadecimal digits")
-        log.remember(int(found[1]), found[2], "given here")
+        log.believe(int(found[1]), found[2], "given here")
     try:
         with sys.stdin if given.export == "-" else Path(given.export).open(encoding="utf-8") as lines:
             log.verify(lines)
@@ -192,7 +217,9 @@ def main() -> int:
     except (NoExport, OSError, UnicodeDecodeError, KeyError, TypeError) as problem:
         print(f"No export that can be verified: {problem}", file=sys.stderr)
         return 2
-    vouched = f"anchors vouch for entries up to {log.anchored}" if log.anchors else "no anchor to compare with"
+    vouched = f"anchors vouch for entries up to {log.vouched}"
+    if log.vouched is None:
+        vouched = "no anchor from elsewhere to compare with"
     print(f"{log.number} entries verified; the head is {log.hash}; {vouched}.")
     return 0
 

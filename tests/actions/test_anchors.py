@@ -182,6 +182,25 @@ def test_f74_a_log_rewritten_together_with_its_kept_anchors_is_found_by_the_file
             verify_elsewhere(given)
 
 
+def test_f74_a_log_rewritten_by_somebody_who_emptied_the_kept_anchors_is_found_by_the_file(anchor_file: Path) -> None:
+    for minute in range(3):
+        head_at(NOON + minute * MINUTE, 2)
+        send_anchors(now=NOON + minute * MINUTE)
+    with somebody_with_the_keys():
+        rewrite_all()
+        AuditAnchor.objects.all().delete()
+
+    with pytest.raises(CommandError, match="Rewritten: An entry from 1 to 2 was rewritten"):
+        call_command("verify_audit")
+
+
+def test_before_anything_was_sent_there_need_be_no_file(anchor_file: Path) -> None:
+    head_at(NOON)
+
+    assert not anchor_file.exists()
+    assert list(known_anchors()) == []
+
+
 def verify_elsewhere(given: list[str]) -> None:
     """Verify with what is given here, as on a machine that has no file of anchors configured."""
     with override_settings(AUDIT_ANCHOR_FILE=""):
@@ -284,3 +303,47 @@ def test_f74_the_commands_export_is_verified_by_the_program_that_goes_with_it(
     assert edited.stdout.startswith("Edited: entry 4.")
     with pytest.raises(CommandError, match="File exists"):
         call_command("export_audit", "--output", str(export))
+
+
+def test_f74_what_no_hash_covers_is_no_part_of_an_export(anchor_file: Path, tmp_path: Path) -> None:
+    """A line may not pass for one of another kind, nothing follows the last, and no name stands twice in one."""
+    write(7)
+    send_anchors(now=NOON)
+    export = tmp_path / "audit.jsonl"
+    call_command("export_audit", "--output", str(export))
+    lines = export.read_text().splitlines(keepends=True)
+    anchor, entry = json.loads(lines[1]), json.loads(lines[4])
+    forged = {**entry, "action": "refund.confirmed", "actor_name": "somebody@desk.example"}
+
+    said = {}
+    for name, tampered in {
+        "as an anchor": [*lines[:5], json.dumps(forged | anchor) + "\n", *lines[5:]],
+        "as the end": [*lines[:5], json.dumps(forged | {"end": True}) + "\n", *lines[5:]],
+        "after the end": [*lines, json.dumps(forged) + "\n"],
+        "one name more": [*lines[:4], json.dumps(entry | {"note": "paid twice"}) + "\n", *lines[5:]],
+        "one name twice": [*lines[:4], '{"action":"refund.confirmed",' + lines[4][1:], *lines[5:]],
+    }.items():
+        export.write_text("".join(tampered))
+        said[name] = verified_offline(export, "--anchors", anchor_file).returncode
+
+    assert said == {"as an anchor": 1, "as the end": 1, "after the end": 2, "one name more": 1, "one name twice": 2}
+
+
+def test_f74_an_export_is_not_vouched_for_by_the_anchors_that_it_brings_along(
+    anchor_file: Path, tmp_path: Path
+) -> None:
+    for minute in range(3):
+        head_at(NOON + minute * MINUTE, 2)
+        send_anchors(now=NOON + minute * MINUTE)
+    with somebody_with_the_keys():
+        rewrite_all()
+    export = tmp_path / "audit.jsonl"
+    with override_settings(AUDIT_ANCHOR_FILE=""):
+        call_command("export_audit", "--output", str(export))
+
+    alone, compared = verified_offline(export), verified_offline(export, "--anchors", anchor_file)
+
+    assert alone.returncode == 0
+    assert "no anchor from elsewhere to compare with" in alone.stdout
+    assert compared.returncode == 1
+    assert compared.stdout.startswith("Rewritten: entry 1.")
