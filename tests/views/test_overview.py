@@ -159,7 +159,7 @@ def test_the_overview_costs_the_same_however_much_there_is(
 
 
 # Session, person, two of permissions; nine figures; six of charts; the latest entries; the rail's five, roles, alarms.
-QUERIES_OF_THE_OVERVIEW = 36
+QUERIES_OF_THE_OVERVIEW = 24
 
 
 def test_the_money_owed_and_its_age_are_named(agent: Client) -> None:
