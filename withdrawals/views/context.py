@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import cast
 
 from django.conf import settings
@@ -14,6 +14,10 @@ from withdrawals.models import Alarm, AlarmKind, Counts, Delivery, count_desk
 from withdrawals.models.delivery import WARN_FOR
 from withdrawals.templatetags.desk import relative
 from withdrawals.views.access import DeskRequest, way_back
+
+
+# Asked for thirty times on each page, and always the same.
+_address = cache(reverse)
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class RailEntry:
     @property
     def address(self) -> str:
         """Where it leads."""
-        return reverse(self.name)
+        return _address(self.name)
 
     def holds(self, path: str) -> bool:
         """Whether the page at `path` belongs to it."""
