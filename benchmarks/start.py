@@ -19,7 +19,8 @@ environ = {{"REQUEST_METHOD": "GET", "PATH_INFO": "{path}", "SERVER_NAME": "loca
            "HTTP_HOST": "localhost", "wsgi.input": BytesIO(), "wsgi.errors": None, "wsgi.url_scheme": "http"}}
 b"".join(application(environ, lambda status, *_: answer.append(status)))
 assert answer[0].startswith("200"), answer
-print(json.dumps([time.perf_counter() - started, int(open("/proc/self/status").read().split("VmRSS:")[1].split()[0]) / 1024]))
+took = time.perf_counter() - started
+print(json.dumps([took, int(open("/proc/self/status").read().split("VmRSS:")[1].split()[0]) / 1024]))
 """
 DESK = "from assetpay_admin.wsgi import application"
 BARE = """

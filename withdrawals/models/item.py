@@ -78,12 +78,12 @@ class Waits(models.Lookup[bool]):
 
     prepare_rhs = False
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         """Both sides are columns."""
         status, none = self.process_lhs(compiler, connection)
         is_cs2, nothing = self.process_rhs(compiler, connection)
         ended = ", ".join(f"'{status}'" for status in FINAL)
-        return f"({is_cs2} AND NOT {status} IN ({ended}))", [*none, *nothing]
+        return f"({is_cs2} AND NOT {status} IN ({ended}))", (*none, *nothing)
 
 
 WAITS = Waits(models.F("status"), models.F("is_cs2_withdrawal"))

@@ -15,7 +15,6 @@ from withdrawals.models.delivery import WARN_FOR
 from withdrawals.templatetags.desk import relative
 from withdrawals.views.access import DeskRequest, way_back
 
-
 # Asked for thirty times on each page, and always the same.
 _address = cache(reverse)
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from django.db.models import FETCH_RAISE, Model, QuerySet
 from django.middleware.csrf import get_token
@@ -99,7 +99,7 @@ class _Page:
 
 def facts_of(items: Items) -> QuerySet[Item, Any]:
     """All that the rows of these items show, but for their cancellations; each has `pk` and `opened_at`."""
-    return cast(QuerySet[Item, Any], items.values_list(*SHOWN, named=True))
+    return items.values_list(*SHOWN, named=True)
 
 
 def row_texts(
@@ -110,7 +110,7 @@ def row_texts(
     look = Look(person.may("cancel_item"), person.may("cancel_in_bulk"), get_language() or "", is_ticked, notice)
     last = _last_requests([fact.pk for fact in facts])
     there = who_is_there(facts, person=person, now=now)
-    filled = {Slot.BACK: escape(way_back(request)), Slot.TOKEN: get_token(request)}
+    filled: dict[str, str] = {Slot.BACK: escape(way_back(request)), Slot.TOKEN: get_token(request)}
     texts = []
     for fact in facts:
         filled[Slot.HERE] = escape(presence_words(there.get(fact.pk, [])))
