@@ -31,6 +31,7 @@ bench: ## speed beside its floors, and what a minute of sending is worth; ITEMS=
 	@scripts/setup.sh dev
 	@mkdir -p var/bench
 	@DATABASE_URL=sqlite:///$(CURDIR)/var/bench/desk.sqlite3 .venv/bin/python -m benchmarks --items $(or $(ITEMS),100000)
+	@! .venv/bin/python tests/postgres.py --available || .venv/bin/python tests/postgres.py --durable .venv/bin/python -m benchmarks --items $(or $(ITEMS),100000)
 	@.venv/bin/python benchmarks/sending.py
 
 backup: ## one file with the whole database, taken while the desk works; FILE=… names it

@@ -165,6 +165,7 @@ TEMPLATES = [
         "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
+            "libraries": {"lucide": "withdrawals.templatetags.icons"},
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.template.context_processors.csp",

@@ -12,7 +12,9 @@ def main() -> int:
     """Build, measure, report."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--items", type=int, default=1_000_000)
-    parser.add_argument("--only", default="", help="comma-separated: pages, audit")
+    parser.add_argument(
+        "--only", default="", help="comma-separated: pages, intake, live, export, start, servers, audit"
+    )
     parser.add_argument("--to", type=Path, default=Path("var/bench"))
     options = parser.parse_args()
 

@@ -44,7 +44,7 @@ def measure_intake() -> list[Row]:
     with serve("assetpay_admin.wsgi") as ours, serve("benchmarks.floor_app:application") as floor:
         loads = {}
         for width in WIDTHS:
-            mine, least = _race(ours, floor, width)
+            mine, least = _race(ours.port, floor.port, width)
             loads[width] = (mine, least)
     mine, least = loads[8]
     refused = sum(load.refused for pair in loads.values() for load in pair)
@@ -82,21 +82,34 @@ def _race(ours: int, floor: int, width: int) -> tuple[Load, Load]:
     return best[0], best[1]
 
 
+@dataclass(frozen=True)
+class Server:
+    """A web server that runs: where, and the process that the others are children of."""
+
+    port: int
+    pid: int
+
+
+def procfile() -> str:
+    """The line of the Procfile that serves the desk."""
+    web = next(line for line in Path("Procfile").read_text().splitlines() if line.startswith("web:"))
+    return web.removeprefix("web: ")
+
+
 @contextmanager
-def serve(application: str) -> Iterator[int]:
-    """gunicorn as in the Procfile on a free port, until the block ends."""
+def serve(application: str, *, like: str = "") -> Iterator[Server]:
+    """gunicorn as in the Procfile, or as the command line `like`, on a free port, until the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    web = next(line for line in Path("Procfile").read_text().splitlines() if line.startswith("web:"))
-    command = web.removeprefix("web: ").replace("assetpay_admin.wsgi", application).replace("$PORT", str(port))
+    command = (like or procfile()).replace("assetpay_admin.wsgi", application).replace("$PORT", str(port))
     executable = shutil.which(command.split()[0], path=str(Path(sys.executable).parent)) or command.split()[0]
     arguments = [executable, *(part.strip("'") for part in command.split()[1:])]
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "benchmarks.settings"}
     server = subprocess.Popen(arguments, env=environment, stderr=subprocess.DEVNULL)  # noqa: S603 # our own Procfile
     try:
         _wait_for(port)
-        yield port
+        yield Server(port, server.pid)
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(30)

@@ -10,9 +10,13 @@ from django.db import connection
 
 from benchmarks.audit import measure_audit
 from benchmarks.desk import browser
+from benchmarks.exports import measure_export
 from benchmarks.intake import measure_intake
+from benchmarks.live import measure_live
 from benchmarks.pages import measure_pages
 from benchmarks.report import Row, as_table, save
+from benchmarks.servers import measure_servers
+from benchmarks.start import measure_start
 from benchmarks.world import build
 from withdrawals.models import Item, User
 
@@ -28,6 +32,10 @@ def run(*, items: int, only: set[str], folder: Path) -> str:
     parts: dict[str, Callable[[], list[Row]]] = {
         "pages": lambda: measure_pages(client, person),
         "intake": measure_intake,
+        "live": lambda: measure_live(person),
+        "export": lambda: measure_export(person),
+        "start": measure_start,
+        "servers": measure_servers,
         "audit": lambda: measure_audit(person),
     }
     rows = []

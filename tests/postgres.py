@@ -1,6 +1,7 @@
 """A PostgreSQL server that lives as long as one command: `python tests/postgres.py pytest -n auto`.
 
-The command finds it in DATABASE_URL. Data lies in a temporary folder, the server listens on loopback only.
+The command finds it in DATABASE_URL. Data lies in a temporary folder, the server listens on loopback only. With
+`--durable` as the first word it waits for the disk as a real one does, for measurements.
 `python tests/postgres.py --available` says by its exit status whether PostgreSQL's programs are here.
 """
 
@@ -24,12 +25,14 @@ PATIENCE_SECONDS = 60
 def main(arguments: list[str]) -> int:
     """Run the command and return its exit status."""
     folder = programs()
+    is_durable = arguments[:1] == ["--durable"]
+    arguments = arguments[is_durable:]
     if arguments == ["--available"] or folder is None:
         return 0 if folder else 1
     # Stopped from outside: leave through the `finally` below. Ctrl+C reaches the command too; it ends first.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGINT, lambda *_: None)
-    with cluster(folder) as url:
+    with cluster(folder, is_durable=is_durable) as url:
         return subprocess.run(arguments, env={**os.environ, "DATABASE_URL": url}, check=False).returncode
 
 
@@ -44,7 +47,7 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[str]:
+def cluster(folder: Path, *, is_durable: bool = False) -> Iterator[str]:
     """A fresh cluster on a free port; yields its address as DATABASE_URL wants it."""
     # PostgreSQL refuses to run as root.
     owner: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []}
@@ -66,10 +69,9 @@ def cluster(folder: Path) -> Iterator[str]:
                 "port": port,
                 "unix_socket_directories": "",
                 "max_connections": 200,
-                "fsync": "off",
-                "synchronous_commit": "off",
-                "full_page_writes": "off",
             }
+            if not is_durable:
+                options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
             start = [folder / "postgres", "-D", home / "data"]
             start += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
             # A session of its own: Ctrl+C is for the tests, which still need the database to clean up.

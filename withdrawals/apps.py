@@ -7,9 +7,10 @@ from django.db.models.signals import post_migrate
 
 
 def restore_triggers(using: str, **_: object) -> None:
-    """Put back the triggers of the audit log and the name index: a migration that remakes a table loses them."""
+    """Put back the triggers of the audit log, the name index and the counts: remaking a table loses them."""
     from withdrawals.models.audit_triggers import PROTECTED_TABLES, create_triggers  # noqa: PLC0415 # models need the registry
     from withdrawals.models.item_names import TABLE, create_name_search  # noqa: PLC0415 # as above
+    from withdrawals.models.item_tally import TALLY, create_tally  # noqa: PLC0415 # as above
 
     connection: BaseDatabaseWrapper = connections[using]
     tables = set(connection.introspection.table_names())
@@ -17,6 +18,8 @@ def restore_triggers(using: str, **_: object) -> None:
         create_triggers(connection)
     if TABLE in tables:
         create_name_search(connection)
+    if TALLY in tables:
+        create_tally(connection)
 
 
 class WithdrawalsConfig(AppConfig):

@@ -12,6 +12,7 @@ from django.utils.csp import CSP
 from withdrawals import gateway
 from withdrawals.models.audit_triggers import PROTECTED_TABLES, missing_triggers, powers_over_protected_tables
 from withdrawals.models.item_names import missing_name_triggers
+from withdrawals.models.item_tally import missing_tally_triggers
 
 MIDDLEWARE_OF_CSP = {"django.middleware.csp.ContentSecurityPolicyMiddleware"}
 LEAST_DIFFERENT_SIGNS = 8
@@ -68,6 +69,7 @@ def database_keeps_its_promises(databases: Sequence[str] | None = None, **_: Any
             migrated = set(PROTECTED_TABLES) <= set(connection.introspection.table_names())
             missing = missing_triggers(connection) if migrated else []
             unnamed = missing_name_triggers(connection) if migrated else []
+            uncounted = missing_tally_triggers(connection) if migrated else []
         except (OperationalError, ProgrammingError):
             continue  # not reachable or not made yet: Django's own checks speak of that
         if missing:
@@ -77,6 +79,12 @@ def database_keeps_its_promises(databases: Sequence[str] | None = None, **_: Any
         if unnamed:
             found.append(
                 Error(f"Items would not be found by name: {', '.join(unnamed)}. Run migrate.", id="withdrawals.E009")
+            )
+        if uncounted:
+            found.append(
+                Error(
+                    f"The counts of items would be wrong: {', '.join(uncounted)}. Run migrate.", id="withdrawals.E010"
+                )
             )
         if connection.vendor == "sqlite" and sqlite3.sqlite_version_info < (3, 51, 3):
             found.append(

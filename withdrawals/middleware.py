@@ -103,7 +103,9 @@ def staff_pages(get_response: GetResponse) -> GetResponse:
     """Pages for people: never kept by a cache, and with MFA_REQUIRED closed until a second factor was given."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        if settings.MFA_REQUIRED and request.user.is_authenticated and _is_desk(request) and not _used_mfa(request):
+        has_to = settings.MFA_REQUIRED and request.user.is_authenticated and _is_desk(request)
+        request.used_second_factor = has_to and _used_mfa(request)  # type: ignore[attr-defined] # for the page's frame
+        if has_to and not request.used_second_factor:  # type: ignore[attr-defined] # as above
             factors = Authenticator.objects.filter(user=request.user.pk).exclude(type="recovery_codes")
             has_factor = factors.exists()
             return HttpResponseRedirect(reverse("mfa_reauthenticate" if has_factor else "mfa_index"))

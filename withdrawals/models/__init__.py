@@ -11,6 +11,7 @@ from withdrawals.models.delivery import Delivery, RejectedCall, Verdict
 from withdrawals.models.heartbeat import Beating, Heartbeat
 from withdrawals.models.invariant import InvariantResult
 from withdrawals.models.item import Item, Refusal, Rule
+from withdrawals.models.item_tally import Counts, ItemTally, count_desk
 from withdrawals.models.note import Note
 from withdrawals.models.presence import Presence
 from withdrawals.models.read import Evidence, Read, Route
@@ -46,6 +47,7 @@ __all__ = [
     "Beating",
     "Cancellation",
     "CancellationState",
+    "Counts",
     "Delivery",
     "EntryKind",
     "Evidence",
@@ -53,6 +55,7 @@ __all__ = [
     "Heartbeat",
     "InvariantResult",
     "Item",
+    "ItemTally",
     "Lane",
     "Note",
     "Presence",
@@ -83,5 +86,6 @@ __all__ = [
     "User",
     "Verdict",
     "WalletReading",
+    "count_desk",
     "refund_terms",
 ]

@@ -1,7 +1,7 @@
 """A delivery: one callback received, kept as the bytes that came, with its verdict."""
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
@@ -21,6 +21,12 @@ class Verdict(models.TextChoices):
     FAILED = "failed", "Failed here"
 
 
+# How long everybody is warned of an approval that came to this desk itself.
+WARN_FOR = timedelta(hours=24)
+# Kept, but without their effect.
+UNAPPLIED = (Verdict.QUARANTINED, Verdict.FAILED)
+
+
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     """Reads of the inbox."""
 
@@ -30,7 +36,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
     def needing_a_person(self) -> Self:
         """Kept but without their effect."""
-        return self.filter(verdict__in=[Verdict.QUARANTINED, Verdict.FAILED])
+        return self.filter(verdict__in=UNAPPLIED)
 
     def forgettable(self, before: datetime) -> Self:
         """Those last received before `before` whose bytes nothing rests on.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -70,6 +70,25 @@ INSTEAD_WHEN_ENDED = {
 }
 
 
+class Waits(models.Lookup[bool]):
+    """Whether an item of this status is a CS2 withdrawal that has not ended: `Waits(F(status), F(is_cs2_withdrawal))`.
+
+    Written without parameters, or SQLite would not see that the index `item_waiting` holds just these.
+    """
+
+    prepare_rhs = False
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        """Both sides are columns."""
+        status, none = self.process_lhs(compiler, connection)
+        is_cs2, nothing = self.process_rhs(compiler, connection)
+        ended = ", ".join(f"'{status}'" for status in FINAL)
+        return f"({is_cs2} AND NOT {status} IN ({ended}))", (*none, *nothing)
+
+
+WAITS = Waits(models.F("status"), models.F("is_cs2_withdrawal"))
+
+
 class ItemQuerySet(models.QuerySet["Item"]):
     """Reads of items. `cancellable` is the twin of `Item.cancel_refusal`; a table test holds them together."""
 
@@ -82,7 +101,7 @@ class ItemQuerySet(models.QuerySet["Item"]):
         return self._of_cancellable_kind().filter(opened_at__gt=now - cancel_window())
 
     def _of_cancellable_kind(self) -> Self:
-        return self.filter(is_cs2_withdrawal=True).exclude(status__in=FINAL)
+        return self.filter(WAITS)
 
     def ended(self) -> Self:
         """Items whose fate is known."""
@@ -197,6 +216,7 @@ class Item(models.Model):
         indexes = [
             models.Index(fields=["opened_at", "id"], name="item_oldest_first"),
             models.Index(fields=["is_cs2_withdrawal", "status", "opened_at"], name="item_cancellable"),
+            models.Index(fields=["opened_at", "id"], condition=models.Q(WAITS), name="item_waiting"),
             models.Index(Tail("assetpay_id"), name="item_by_tail"),
             models.Index(Head("assetpay_id"), name="item_by_head"),
         ]

@@ -1,6 +1,5 @@
 """Presence: who has an item's dialog or its trade's page open right now. It is shown, expires, and locks nobody out."""
 
-from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Self
 
@@ -18,11 +17,11 @@ class PresenceQuerySet(models.QuerySet["Presence"]):
     def of_others(self, person: models.Model, now: datetime) -> Self:
         """Everybody but `person` who is still there, in the order of their e-mails."""
         there = self.filter(seen_at__gt=now - PRESENT_FOR).exclude(person=person)
-        return there.select_related("person").order_by("person__email")
+        return there.order_by("person__email")
 
-    def at_items(self, items: Collection[int], trades: Collection[int]) -> Self:
-        """Those at one of these items, or at one of these trades as a whole."""
-        return self.filter(Q(item__in=items) | Q(item=None, trade__in=trades))
+    def places(self) -> models.QuerySet["Presence", tuple[int | None, int, str]]:
+        """The item (None for the whole trade), the trade and the person's e-mail of each."""
+        return self.values_list("item_id", "trade_id", "person__email")
 
 
 class Presence(models.Model):

@@ -159,12 +159,6 @@ def relative(moment: datetime, now: datetime) -> str:
     return f"in {words}" if moment > now else f"{words} ago"
 
 
-@register.filter
-def until(moment: datetime, now: datetime) -> str:
-    """How far ahead `moment` is."""
-    return relative(moment, now)
-
-
 @register.simple_tag(takes_context=True)
 def when(context: Context, moment: datetime | None) -> SafeString | str:
     """A relative time with the absolute one behind it; the page keeps it current."""
@@ -174,8 +168,15 @@ def when(context: Context, moment: datetime | None) -> SafeString | str:
         '<time datetime="{}" title="{}" data-relative>{}</time>',
         iso(moment),
         utc(moment),
-        relative(moment, context["desk"].now),
+        context["desk"].relative(moment),
     )
+
+
+@register.simple_tag(takes_context=True)
+def how_far(context: Context, moment: datetime) -> str:
+    """A relative time alone."""
+    words: str = context["desk"].relative(moment)
+    return words
 
 
 @register.simple_tag

@@ -17,7 +17,7 @@ from django_htmx.middleware import HtmxDetails
 
 from withdrawals.actions.audit import Origin
 from withdrawals.actions.people import note_access_denied
-from withdrawals.models import Source, User
+from withdrawals.models import Counts, Source, User
 from withdrawals.sessions import proved_recently
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ class DeskRequest(HttpRequest):
 
     user: User  # LoginRequiredMiddleware lets nobody else in
     htmx: HtmxDetails
+    counts: Counts  # what a page has counted, for the rail around it
 
 
 class SeeOther(HttpResponseRedirect):
@@ -139,6 +140,14 @@ def screen_origin(request: DeskRequest) -> Origin:
     """How the audit log names what this request does; the request id is the one that the logs carry."""
     request_id = structlog.contextvars.get_contextvars().get("request_id", "")
     return Origin(Source.SCREEN, actor=request.user, request_id=str(request_id))
+
+
+def way_back(request: HttpRequest) -> str:
+    """The page that a form on it comes back to, without JavaScript too."""
+    htmx = getattr(request, "htmx", None)
+    if htmx and htmx.current_url_abs_path:
+        return str(htmx.current_url_abs_path)
+    return request.POST.get("next", "") or request.get_full_path()
 
 
 def safe_next(request: HttpRequest, default: str) -> str:

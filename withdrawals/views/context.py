@@ -1,8 +1,8 @@
 """What every page shows around its own content: who is logged in, the rail's counts, and warnings for everybody."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import cached_property
+from datetime import datetime
+from functools import cache, cached_property
 from typing import cast
 
 from django.conf import settings
@@ -10,12 +10,13 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from withdrawals.models import Alarm, AlarmKind, Cancellation, CancellationState, Delivery, Refund
-from withdrawals.models.refund_rules import OWED_REFUNDS
-from withdrawals.views.access import DeskRequest
-from withdrawals.views.worklist import TAB_BY_NAME, count_up_to
+from withdrawals.models import Alarm, AlarmKind, Counts, Delivery, count_desk
+from withdrawals.models.delivery import WARN_FOR
+from withdrawals.templatetags.desk import relative
+from withdrawals.views.access import DeskRequest, way_back
 
-WARN_FOR = timedelta(hours=24)
+# Asked for thirty times on each page, and always the same.
+_address = cache(reverse)
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class RailEntry:
     @property
     def address(self) -> str:
         """Where it leads."""
-        return reverse(self.name)
+        return _address(self.name)
 
     def holds(self, path: str) -> bool:
         """Whether the page at `path` belongs to it."""
@@ -68,10 +69,11 @@ class Desk:
     @property
     def here(self) -> str:
         """The page that a form comes back to, without JavaScript too."""
-        htmx = getattr(self._request, "htmx", None)
-        if htmx and htmx.current_url_abs_path:
-            return str(htmx.current_url_abs_path)
-        return self._request.POST.get("next", "") or self._request.get_full_path()
+        return way_back(self._request)
+
+    def relative(self, moment: datetime) -> str:
+        """How long ago or how far ahead."""
+        return relative(moment, self.now)
 
     @cached_property
     def is_member(self) -> bool:
@@ -79,7 +81,9 @@ class Desk:
         user = getattr(self._request, "user", None)
         if user is None or not user.is_authenticated or not user.may("see_desk"):
             return False
-        return self.needs_no_second_factor or user.authenticator_set.exists()
+        # A session that has given its second factor has been let through to here; another is looked after.
+        used = getattr(self._request, "used_second_factor", False)
+        return self.needs_no_second_factor or used or user.authenticator_set.exists()
 
     @cached_property
     def roles(self) -> str:
@@ -89,34 +93,41 @@ class Desk:
     @cached_property
     def unmarked_approval(self) -> Delivery | None:
         """The last approval that AssetPay sent to this desk itself, within a day."""
-        if not self.is_member:
+        if not self.is_member or not self.counts.unmarked:
             return None
         return Delivery.objects.unmarked_approvals(self.now - WARN_FOR).order_by("-last_received_at").first()
 
     @cached_property
     def alarms(self) -> list[Alarm]:
         """What is wrong with what comes in; approvals have a banner of their own, which needs no clock to appear."""
-        if not self.is_member:
+        if not self.is_member or not self.counts.ringing:
             return []
         return list(Alarm.objects.ringing().exclude(kind=AlarmKind.APPROVALS_HERE))
 
     @cached_property
     def rail(self) -> list[RailEntry]:
         """The noun pages, in the order of the work, with what waits in each."""
-        in_progress = Cancellation.objects.open().count()
-        refunds = Refund.objects.filter(state__in=OWED_REFUNDS).count()
-        troubled = Delivery.objects.needing_a_person().count()
         entries = [
             RailEntry("overview", "Overview", "gauge"),
-            RailEntry("item_list", "Items", "package", count_up_to(TAB_BY_NAME["can"].holds(self.now))),
+            RailEntry("item_list", "Items", "package", str(self.counts.can)),
             RailEntry("trade_list", "Trades", "arrow-left-right"),
             RailEntry(
-                "cancellation_list", "Cancellations", "circle-x", str(in_progress), is_pressing=bool(self.uncertain)
+                "cancellation_list",
+                "Cancellations",
+                "circle-x",
+                str(self.counts.open),
+                is_pressing=bool(self.counts.uncertain),
             ),
             RailEntry("sending", "Sending", "send"),
             RailEntry("batch_list", "Batches", "layers"),
-            RailEntry("refund_list", "Refunds", "banknote-arrow-up", str(refunds)),
-            RailEntry("delivery_list", "Callbacks", "inbox", str(troubled), is_pressing=bool(troubled)),
+            RailEntry("refund_list", "Refunds", "banknote-arrow-up", str(self.counts.owed)),
+            RailEntry(
+                "delivery_list",
+                "Callbacks",
+                "inbox",
+                str(self.counts.troubled),
+                is_pressing=bool(self.counts.troubled),
+            ),
             RailEntry("alarm_list", "Alarms", "bell", str(len(self.alarms)), is_pressing=bool(self.alarms)),
             RailEntry("audit_list", "Audit log", "scroll-text", permission="see_audit"),
             RailEntry("person_list", "People", "users", permission="manage_people"),
@@ -127,12 +138,15 @@ class Desk:
     def pressing(self) -> int:
         """How many things must not wait, for the title and the icon of the tab."""
         waiting = [entry for entry in self.rail if entry.is_pressing]
-        return sum(self.uncertain if entry.name == "cancellation_list" else int(entry.count) for entry in waiting)
+        return sum(
+            self.counts.uncertain if entry.name == "cancellation_list" else int(entry.count) for entry in waiting
+        )
 
     @cached_property
-    def uncertain(self) -> int:
-        """Cancellations whose outcome nobody knows."""
-        return Cancellation.objects.filter(state=CancellationState.UNCERTAIN).count()
+    def counts(self) -> Counts:
+        """How many wait where; the same that the page itself shows, if it has counted."""
+        counted: Counts | None = getattr(self._request, "counts", None)
+        return counted or count_desk(self.now)
 
     @property
     def current(self) -> RailEntry | None:

@@ -14,7 +14,7 @@ class Found:
     """The items of an address at one moment, in words too; `problem` where the address could not be read in full."""
 
     items: Items
-    by_tab: list[Items]
+    matching: Items | None
     tab: Tab
     tab_asked: Tab
     text: str
@@ -23,6 +23,12 @@ class Found:
     cursor: str
     problem: str
     now: datetime
+
+    @property
+    def by_tab(self) -> list[Items]:
+        """What of it each tab holds; an id, or nothing asked for, leaves them whole."""
+        held = [each.holds(self.now) for each in TABS]
+        return held if self.matching is None or self.is_id else [each & self.matching for each in held]
 
     @property
     def in_words(self) -> str:
@@ -44,8 +50,9 @@ def find_items(address: Mapping[str, str], *, now: datetime) -> Found:
         problem, tab = "There is no such tab. This is what can be cancelled now.", TAB_BY_NAME["can"]
     matching, is_id = Item.objects.search(text) if text else (None, False)
     shown = TAB_BY_NAME["all"] if is_id else tab
-    by_tab = [each.holds(now) if matching is None or is_id else each.holds(now) & matching for each in TABS]
-    items = matching if matching is not None and is_id else by_tab[TABS.index(shown)]
+    items = shown.holds(now)
+    if matching is not None:
+        items = matching if is_id else items & matching
     batch = None
     if number := form.cleaned_data.get("batch"):
         batch = Batch.objects.filter(pk=number).first()
@@ -55,7 +62,7 @@ def find_items(address: Mapping[str, str], *, now: datetime) -> Found:
             shown, items = TAB_BY_NAME["all"], Item.objects.filter(pk__in=batch.leftovers().values("item"))
     return Found(
         items=items,
-        by_tab=by_tab,
+        matching=matching,
         tab=shown,
         tab_asked=tab,
         text=text,

@@ -11,12 +11,13 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from withdrawals.actions.cancellations import CancelRefused, arm_cancellation, armed_for, request_cancellation
 from withdrawals.forms import CancelForm
-from withdrawals.models import Cancellation, Item, SendBudget
+from withdrawals.models import Cancellation, Item, SendBudget, count_desk
 from withdrawals.views.access import DeskRequest, SeeOther, needs, safe_next, screen_origin
 from withdrawals.views.dialogs import dialog_answer
 from withdrawals.views.finding import Found, find_items
 from withdrawals.views.paging import BadCursor, keyset_page
-from withdrawals.views.worklist import TABS, ItemRow, count_up_to, for_rows, item_row, item_rows
+from withdrawals.views.rows import facts_of, one_row, row_texts
+from withdrawals.views.worklist import TABS, ItemRow, count_up_to, for_rows, item_row
 
 
 @require_safe
@@ -33,23 +34,26 @@ def items_page(request: DeskRequest, found: Found, *, problem: str = "", status:
     """The worklist as an answer; `problem` and its status also where something else than the address was wrong."""
     try:
         page = keyset_page(
-            for_rows(found.items), by="opened_at", newest_first=found.tab.newest_first, cursor=found.cursor
+            facts_of(found.items), by="opened_at", newest_first=found.tab.newest_first, cursor=found.cursor
         )
     except BadCursor as error:
         problem = f"{error} This is its beginning."
-        page = keyset_page(for_rows(found.items), by="opened_at", newest_first=found.tab.newest_first, cursor="")
+        page = keyset_page(facts_of(found.items), by="opened_at", newest_first=found.tab.newest_first, cursor="")
     problem = problem or found.problem
-    counts = {each: count_up_to(query) for each, query in zip(TABS, found.by_tab, strict=True)}
+    request.counts = count_desk(found.now)
+    if found.text and not found.is_id:
+        counts = {each: count_up_to(query) for each, query in zip(TABS, found.by_tab, strict=True)}
+    else:
+        counts = {each: str(getattr(request.counts, each.name)) for each in TABS}
     is_tab = not found.is_id and found.batch is None
     context = {
         "page": page,
-        "rows": item_rows(page.rows, person=request.user, now=found.now),
+        "rows": row_texts(page.rows, request=request, now=found.now, is_ticked=found.batch is not None),
         "tabs": list(counts.items()),
         "tab": found.tab_asked,
         "q": found.text,
         "is_id": found.is_id,
         "batch": found.batch,
-        "ticked": found.batch is not None,
         "matching": counts[found.tab] if is_tab else count_up_to(found.items),
         "problem": problem,
     }
@@ -61,8 +65,8 @@ def items_page(request: DeskRequest, found: Found, *, problem: str = "", status:
 def item_row_now(request: DeskRequest, pk: int) -> HttpResponse:
     """GET /items/<pk>/row/: the row as it stands, for a page that keeps itself fresh."""
     now = timezone.now()
-    item = get_object_or_404(for_rows(Item.objects.all()), pk=pk)
-    return render(request, "items.html#item-row", {"row": item_row(item, person=request.user, now=now)})
+    get_object_or_404(Item.objects.only("pk"), pk=pk)
+    return HttpResponse(one_row(pk, request=request, now=now))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -102,6 +106,8 @@ def _ask_or_arm(
 
 def _dialog(request: DeskRequest, row: ItemRow, form: CancelForm, *, is_arming: bool, status: int) -> HttpResponse:
     context = {"row": row, "form": form, "is_arming": is_arming, "back": safe_next(request, reverse("item_list"))}
+    if not request.htmx:
+        context["row_text"] = one_row(row.item.pk, request=request, now=row.now)
     if is_arming and row.can_arm:
         margin = SendBudget.objects.get(pk=1).margin(row.now)
         context["waits_for"] = armed_for(row.item, row.item.fires_at(margin))
@@ -114,9 +120,10 @@ def answer_with_row(request: DeskRequest, pk: int, *, refusal: str = "") -> Http
     if not request.htmx and not refusal:
         return SeeOther(safe_next(request, reverse("item_list")))
     item = get_object_or_404(for_rows(Item.objects.all()), pk=pk)
-    row = item_row(item, person=request.user, now=now, notice=refusal)
+    row = item_row(item, person=request.user, now=now)
+    row_text = one_row(pk, request=request, now=now, notice=refusal)
     if refusal:
         messages.error(request, refusal)
     template = "items.html#item-answer" if request.htmx else "item_cancel.html"
-    context = {"row": row, "refusal": refusal, "back": safe_next(request, reverse("item_list"))}
+    context = {"row": row, "row_text": row_text, "refusal": refusal, "back": safe_next(request, reverse("item_list"))}
     return render(request, template, context, status=409 if refusal else 200)

@@ -11,15 +11,13 @@ from withdrawals.models import (
     Alarm,
     AuditEntry,
     Batch,
-    Cancellation,
-    CancellationState,
     Delivery,
     Refund,
     RefundState,
+    count_desk,
 )
 from withdrawals.views.access import DeskRequest, needs
 from withdrawals.views.charts import RANGE_BY_NAME, RANGES, charts
-from withdrawals.views.worklist import TAB_BY_NAME, count_up_to
 
 LATEST = 12
 
@@ -29,6 +27,7 @@ LATEST = 12
 def overview(request: DeskRequest) -> HttpResponse:
     """GET /: figures, each leading to exactly the list that it counts, charts of `range`, and what happened last."""
     now = timezone.now()
+    request.counts = count_desk(now)
     shown = RANGE_BY_NAME.get(request.GET.get("range") or RANGES[0].name)
     refunds = {
         state: Refund.objects.filter(state=state).aggregate(
@@ -37,13 +36,9 @@ def overview(request: DeskRequest) -> HttpResponse:
         for state in (RefundState.DUE, RefundState.IN_REVIEW)
     }
     context = {
-        "cancellable": count_up_to(TAB_BY_NAME["can"].holds(now)),
-        "soon": count_up_to(TAB_BY_NAME["soon"].holds(now)),
-        "in_progress": count_up_to(TAB_BY_NAME["open"].holds(now)),
-        "uncertain": Cancellation.objects.filter(state=CancellationState.UNCERTAIN).count(),
+        "counts": request.counts,
         "due": refunds[RefundState.DUE],
         "in_review": refunds[RefundState.IN_REVIEW],
-        "troubled": Delivery.objects.needing_a_person().count(),
         "alarms": Alarm.objects.ringing().count(),
         "ranges": RANGES,
         "shown": shown or RANGES[0],

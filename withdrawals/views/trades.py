@@ -22,6 +22,7 @@ from withdrawals.views.dialogs import dialog_answer
 from withdrawals.views.lists import render_list
 from withdrawals.views.pending import Customs, customs, pending_words
 from withdrawals.views.refunds import for_refund_rows, refund_row
+from withdrawals.views.rows import facts_of, row_texts
 from withdrawals.views.timeline import timeline
 from withdrawals.views.worklist import ItemRow, for_rows, item_rows
 
@@ -54,7 +55,7 @@ def _trade_page(
     refunds = for_refund_rows(Refund.objects.filter(item__trade=trade)).order_by("item__position", "pk")
     context = {
         "trade": trade,
-        "rows": rows,
+        "rows": row_texts(list(facts_of(items)), request=request, now=now),
         "truths": [truth(row, known) for row in rows],
         "note_form": note_form or NoteForm(),
         "refund_rows": [refund_row(refund, person=request.user, now=now) for refund in refunds],

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 
@@ -46,7 +47,8 @@ TABS = (
     Tab(
         "open",
         "In progress",
-        lambda now: Item.objects.filter(_is_open()),
+        # Not by _is_open(): there are few of these, and every item would be asked.
+        lambda now: Item.objects.filter(pk__in=Cancellation.objects.open().values("item")),
         newest_first=False,
         empty="Items that somebody asked AssetPay to cancel and whose end is not known yet.",
     ),
@@ -86,7 +88,6 @@ class ItemRow:
     may_select: bool
     now: datetime
     notice: str = ""
-    here: str = ""
 
     @property
     def number(self) -> int:
@@ -101,7 +102,7 @@ class ItemRow:
     @property
     def version(self) -> str:
         """What this row shows; a page that knows an older version asks for the row again."""
-        return row_version(self.item, self.now)
+        return _version(self.item.status, self.cancellation, self.now)
 
     @property
     def can_undo(self) -> bool:
@@ -140,25 +141,39 @@ def for_versions(items: Items) -> Items:
 def row_version(item: Item, now: datetime) -> str:
     """Changes whenever the row of an item (that `for_rows` or `for_versions` loaded) would say something else."""
     requests = list(item.cancellations.all())
-    if not requests:
-        return item.status
-    last = requests[-1]
+    return _version(item.status, requests[-1] if requests else None, now)
+
+
+def _version(status: str, last: Cancellation | None, now: datetime) -> str:
+    if last is None:
+        return status
     moments = f"{last.changed_at.timestamp():.3f}-{last.send_from.timestamp():.3f}"
     # What was said of a moment to come is wrong once it has passed.
     is_due = last.is_open and last.send_from <= now
-    return f"{item.status}-{last.number}-{last.state}-{moments}{'-due' if is_due else ''}"
+    return f"{status}-{last.number}-{last.state}-{moments}{'-due' if is_due else ''}"
 
 
-def who_is_there(items: Iterable[Item], *, person: User, now: datetime) -> dict[int, list[str]]:
+class HasKeys(Protocol):
+    """An item, or what is known of one."""
+
+    @property
+    def pk(self) -> int:
+        """Its own key."""
+
+    @property
+    def trade_id(self) -> int:
+        """Its trade's."""
+
+
+def who_is_there(items: Iterable[HasKeys], *, person: User, now: datetime) -> dict[int, list[str]]:
     """Who else has each of these items open, itself or its whole trade, by e-mail."""
     by_item = {item.pk: item.trade_id for item in items}
-    others = Presence.objects.of_others(person, now).at_items(by_item, set(by_item.values()))
     found: dict[int, list[str]] = {}
-    for other in others:
-        at = [other.item_id] if other.item_id else [pk for pk, trade in by_item.items() if trade == other.trade_id]
-        for pk in at:
-            if other.person.email not in found.setdefault(pk, []):
-                found[pk].append(other.person.email)
+    # All of them: few people are anywhere, and naming a page of items and trades costs more than it saves.
+    for item_id, trade_id, email in Presence.objects.of_others(person, now).places():
+        for pk in [item_id] if item_id else [pk for pk, trade in by_item.items() if trade == trade_id]:
+            if pk in by_item and email not in found.setdefault(pk, []):
+                found[pk].append(email)
     return found
 
 
@@ -170,11 +185,9 @@ def presence_words(emails: list[str]) -> str:
     return f"{names} {'is' if len(emails) == 1 else 'are'} looking at this"
 
 
-def item_row(item: Item, *, person: User, now: datetime, notice: str = "", here: str | None = None) -> ItemRow:
+def item_row(item: Item, *, person: User, now: datetime) -> ItemRow:
     """The row of an item that `for_rows` loaded."""
     requests = list(item.cancellations.all())
-    if here is None:
-        here = presence_words(who_is_there([item], person=person, now=now).get(item.pk, []))
     return ItemRow(
         item=item,
         cancellation=requests[-1] if requests else None,
@@ -183,12 +196,9 @@ def item_row(item: Item, *, person: User, now: datetime, notice: str = "", here:
         may_cancel=person.may("cancel_item"),
         may_select=person.may("cancel_in_bulk"),
         now=now,
-        notice=notice,
-        here=here,
     )
 
 
 def item_rows(items: list[Item], *, person: User, now: datetime) -> list[ItemRow]:
     """The rows of items that `for_rows` loaded."""
-    there = who_is_there(items, person=person, now=now)
-    return [item_row(item, person=person, now=now, here=presence_words(there.get(item.pk, []))) for item in items]
+    return [item_row(item, person=person, now=now) for item in items]

@@ -1,0 +1,70 @@
+"""From nothing to the first answer, and the memory that a worker then has, beside a bare Django project's."""
+
+import json
+import os
+import subprocess
+import sys
+from statistics import median
+
+from benchmarks.report import Row
+
+ROUNDS = 5
+MEASURE = """
+import json, time
+started = time.perf_counter()
+{make}
+from io import BytesIO
+answer = []
+environ = {{"REQUEST_METHOD": "GET", "PATH_INFO": "{path}", "SERVER_NAME": "localhost", "SERVER_PORT": "80",
+           "HTTP_HOST": "localhost", "wsgi.input": BytesIO(), "wsgi.errors": None, "wsgi.url_scheme": "http"}}
+b"".join(application(environ, lambda status, *_: answer.append(status)))
+assert answer[0].startswith("200"), answer
+took = time.perf_counter() - started
+print(json.dumps([took, int(open("/proc/self/status").read().split("VmRSS:")[1].split()[0]) / 1024]))
+"""
+DESK = "from assetpay_admin.wsgi import application"
+BARE = """
+from django.conf import settings
+settings.configure(SECRET_KEY="x" * 50, ALLOWED_HOSTS=["*"], ROOT_URLCONF="__main__", USE_TZ=True,
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    INSTALLED_APPS=["django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes",
+        "django.contrib.sessions", "django.contrib.messages", "django.contrib.staticfiles"],
+    MIDDLEWARE=["django.middleware.security.SecurityMiddleware",
+        "django.contrib.sessions.middleware.SessionMiddleware", "django.middleware.common.CommonMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware", "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "django.contrib.messages.middleware.MessageMiddleware"],
+    TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}])
+from django.http import HttpResponse
+from django.urls import path
+urlpatterns = [path("", lambda request: HttpResponse("hello"))]
+from django.core.wsgi import get_wsgi_application
+application = get_wsgi_application()
+"""
+
+
+def measure_start() -> list[Row]:
+    """Both in turn, each in a process of its own."""
+    ours, bare = [], []
+    for _ in range(ROUNDS):
+        ours.append(_run(MEASURE.format(make=DESK, path="/health/live")))
+        bare.append(_run(MEASURE.format(make=BARE, path="/")))
+    (seconds, memory), (bare_seconds, bare_memory) = (
+        [median(each) for each in zip(*runs, strict=True)] for runs in (ours, bare)
+    )
+    return [
+        Row(
+            "cold start / bare Django",
+            seconds / bare_seconds,
+            "x",
+            3,
+            detail=f"{seconds:.2f} s to {bare_seconds:.2f} s",
+        ),
+        Row("memory / bare Django", memory / bare_memory, "x", 3, detail=f"{memory:.0f} MiB to {bare_memory:.0f} MiB"),
+    ]
+
+
+def _run(program: str) -> list[float]:
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "benchmarks.settings"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)  # noqa: S603 # our own
+    found: list[float] = json.loads(done.stdout.splitlines()[-1])
+    return found

@@ -1,0 +1,195 @@
+"""The rows of items as text: made once for all to whom they look the same, and kept.
+
+A kept row needs no invalidation, because it is found by everything that it shows. `row_pieces` is given those values
+and makes the row from them alone: a column that is not among them cannot be read (`FETCH_RAISE`), so a column that the
+template begins to use is an error until it is part of the key. Time is in the key as `stands_since`: the last moment
+at which the row began to say what it says, such as the one from which AssetPay takes a cancel. What differs from one
+person or second to the next (relative times, the way back, the form's token, who else is there) is a slot, which is
+filled when a page is made.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from django.db.models import FETCH_RAISE, Model, QuerySet
+from django.middleware.csrf import get_token
+from django.template.loader import get_template
+from django.utils.html import escape
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language
+
+from withdrawals.models import Cancellation, Item, Refund, Trade, User
+from withdrawals.models.cancellation import OPEN_STATES
+from withdrawals.models.item import cancel_window
+from withdrawals.templatetags.desk import relative
+from withdrawals.views.access import DeskRequest, way_back
+from withdrawals.views.worklist import ItemRow, Items, presence_words, who_is_there
+
+OF_ITEM = (
+    "pk",
+    "trade_id",
+    "opened_at",
+    "assetpay_id",
+    "status",
+    "reported_status",
+    "status_changed_at",
+    "error",
+    "price",
+    "first_price",
+    "name",
+    "market_hash_name",
+    "icon_url",
+    "exterior",
+    "is_cs2_withdrawal",
+)
+OF_TRADE = ("pk", "assetpay_id", "type", "game", "source", "client_steam_id", "auto_cancel_at")
+OF_REQUEST = (
+    "pk",
+    "item_id",
+    "number",
+    "state",
+    "requested_at",
+    "changed_at",
+    "send_from",
+    "batch_id",
+    "armed_status",
+    "needs_person",
+    "waits_for",
+    "ended_because",
+    "answer_key",
+)
+SHOWN = (*OF_ITEM, *(f"trade__{name}" for name in OF_TRADE), "refund__pk", "refund__state")
+# Each is a few kilobytes of text.
+KEPT = 2_000
+Pieces = tuple[str | datetime, ...]
+
+
+class Slot:
+    """Names of what is filled in later. None can come from outside: there a `<` is always escaped."""
+
+    HERE = SafeString("<~here~>")
+    BACK = SafeString("<~back~>")
+    TOKEN = SafeString("<~token~>")
+    TIME = re.compile(r"<~time ([^~]+)~>")
+    ANY = re.compile(r"(<~[^~]+~>)")
+
+
+class Look(NamedTuple):
+    """To whom a row looks the same: what they may do, in which language, and on a page that ticks its rows or not."""
+
+    may_cancel: bool
+    may_select: bool
+    language: str
+    is_ticked: bool = False
+    notice: str = ""
+
+
+class _Page:
+    """What the template of a row asks of the page it will stand on."""
+
+    here = Slot.BACK
+
+    def relative(self, moment: datetime) -> SafeString:
+        """A place for how long ago it was."""
+        return SafeString(f"<~time {moment.astimezone(UTC).isoformat()}~>")
+
+
+def facts_of(items: Items) -> QuerySet[Item, Any]:
+    """All that the rows of these items show, but for their cancellations; each has `pk` and `opened_at`."""
+    return items.values_list(*SHOWN, named=True)
+
+
+def row_texts(
+    facts: list[Any], *, request: DeskRequest, now: datetime, is_ticked: bool = False, notice: str = ""
+) -> list[SafeString]:
+    """The rows of what `facts_of` found, in its order, as they stand at `now` for the person of this request."""
+    person = request.user
+    look = Look(person.may("cancel_item"), person.may("cancel_in_bulk"), get_language() or "", is_ticked, notice)
+    last = _last_requests([fact.pk for fact in facts])
+    there = who_is_there(facts, person=person, now=now)
+    filled: dict[str, str] = {Slot.BACK: escape(way_back(request)), Slot.TOKEN: get_token(request)}
+    texts = []
+    for fact in facts:
+        filled[Slot.HERE] = escape(presence_words(there.get(fact.pk, [])))
+        asked = last.get(fact.pk)
+        opens_at = fact.opened_at + cancel_window()
+        is_open = asked is not None and asked.state in OPEN_STATES
+        since = stands_since((opens_at, asked.send_from) if is_open and asked else (opens_at,), now)
+        pieces = row_pieces(tuple(fact), None if asked is None else tuple(asked), opens_at, since, look)
+        # What a template made, and slots that are escaped.
+        texts.append(SafeString("".join(_fill(pieces, filled, now))))
+    return texts
+
+
+def one_row(pk: int, *, request: DeskRequest, now: datetime, notice: str = "") -> SafeString:
+    """The row of this item. Raises Item.DoesNotExist."""
+    return row_texts([facts_of(Item.objects.all()).get(pk=pk)], request=request, now=now, notice=notice)[0]
+
+
+def stands_since(moments: tuple[datetime, ...], now: datetime) -> datetime:
+    """The last of `moments` that has come by `now`; before all of them the beginning of time.
+
+    What depends on the time only by which of `moments` have come is the same at both.
+    """
+    return max((moment for moment in moments if moment <= now), default=BEFORE_ALL)
+
+
+BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
+
+
+@lru_cache(maxsize=KEPT)
+def row_pieces(
+    facts: tuple[Any, ...], asked: tuple[Any, ...] | None, opens_at: datetime, since: datetime, look: Look
+) -> Pieces:
+    """One row as text and what goes between: a pure function, kept by its arguments.
+
+    `opens_at` is there because the length of AssetPay's window, which `facts` do not hold, is a setting.
+    """
+    item = _made(Item, OF_ITEM, facts)
+    item.trade = _made(Trade, OF_TRADE, facts[len(OF_ITEM) :])
+    *_, refund_pk, refund_state = facts
+    refund = None if refund_pk is None else _made(Refund, ("pk", "state"), (refund_pk, refund_state))
+    row = ItemRow(
+        item=item,
+        cancellation=_request(asked) if asked else None,
+        refund=refund,
+        refusal=item.cancel_refusal(since),
+        may_cancel=look.may_cancel,
+        may_select=look.may_select,
+        now=since,
+        notice=look.notice,
+    )
+    shown = {"row": row, "desk": _Page(), "who": Slot.HERE, "csrf_token": Slot.TOKEN, "ticked": look.is_ticked}
+    parts = Slot.ANY.split(get_template("items.html#item-row").render(shown))
+    return tuple(datetime.fromisoformat(time[1]) if (time := Slot.TIME.fullmatch(part)) else part for part in parts)
+
+
+def _last_requests(items: list[int]) -> dict[int, Any]:
+    """The latest cancellation of each item, if there is one."""
+    requests = Cancellation.objects.filter(item__in=items).order_by("number")
+    found = requests.values_list(*OF_REQUEST, "requested_by_id", "requested_by__email", named=True)
+    return {asked.item_id: asked for asked in found}
+
+
+def _request(asked: tuple[Any, ...]) -> Cancellation:
+    request = _made(Cancellation, OF_REQUEST, asked)
+    request.requested_by = _made(User, ("pk", "email"), asked[len(OF_REQUEST) :])
+    return request
+
+
+def _made[Row: Model](model: type[Row], names: tuple[str, ...], values: tuple[Any, ...]) -> Row:
+    """A row of which these columns are known, and no others can be asked for."""
+    given = dict(zip(names, values, strict=False))
+    fields = [field.attname for field in model._meta.concrete_fields]
+    primary = model._meta.pk.attname if model._meta.pk else ""
+    known = {(primary if name == "pk" else name): value for name, value in given.items()}
+    ordered = [name for name in fields if name in known]
+    return model.from_db(None, ordered, [known[name] for name in ordered], fetch_mode=FETCH_RAISE)
+
+
+def _fill(pieces: Pieces, filled: dict[str, str], now: datetime) -> Iterator[str]:
+    for piece in pieces:
+        yield relative(piece, now) if isinstance(piece, datetime) else filled.get(piece, piece)
