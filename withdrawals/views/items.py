@@ -7,12 +7,14 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods, require_safe
 
 from withdrawals.actions.cancellations import CancelRefused, arm_cancellation, armed_for, request_cancellation
 from withdrawals.forms import CancelForm
 from withdrawals.models import Cancellation, Item, SavedList, SendBudget
 from withdrawals.models.item import ShownPrice
+from withdrawals.templatetags.desk import UNDO
 from withdrawals.views.access import DeskRequest, SeeOther, needs, safe_next, screen_origin
 from withdrawals.views.dialogs import dialog_answer
 from withdrawals.views.finding import Found, find_items
@@ -113,10 +115,12 @@ def _ask_or_arm(
     if not form.is_valid():
         return _dialog(request, row, form, is_arming=is_arming, status=422)
     try:
-        act(item_id=pk, **form.cleaned_data, actor=request.user, origin=screen_origin(request), now=now)
+        asked = act(item_id=pk, **form.cleaned_data, actor=request.user, origin=screen_origin(request), now=now)
     except CancelRefused as refused:
         return answer_with_row(request, pk, refusal=str(refused))
-    messages.success(request, said.format(item))
+    link = format_html('<a href="{}">{}</a>', reverse("trade_detail", args=[item.trade_id]), item)
+    can_undo = asked.can_be_undone
+    messages.success(request, format_html(said, link), extra_tags=f"{UNDO}{asked.pk}" if can_undo else "")
     return answer_with_row(request, pk)
 
 
