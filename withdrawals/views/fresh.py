@@ -9,7 +9,7 @@ from functools import wraps
 from hashlib import sha256
 from typing import Any, Concatenate
 
-from django.db.models import Model, QuerySet, Subquery
+from django.db.models import Count, Max, Model, Q, QuerySet, Subquery, Sum
 from django.http import HttpResponse
 from django.utils import timezone
 
@@ -61,14 +61,20 @@ def desk_version(person: User, now: datetime) -> str:
     """Another one whenever something that a list shows may have changed; it begins with the number of the last fact.
 
     Each fact is an entry of the audit log, whose head only grows. Beside it count what the clock moves (an item that
-    becomes old enough, a request whose moment has come) and who else is there.
+    becomes old enough, a request whose moment has come), where the open requests stand, and who else is there.
     """
     aged = Item.objects.filter(opened_at__lte=now - cancel_window()).order_by("-opened_at", "-pk").values("pk")[:1]
-    due = Cancellation.objects.open().filter(send_from__lte=now).order_by("-send_from", "-pk").values("pk")[:1]
-    head = AuditHead.objects.annotate(aged=Subquery(aged), due=Subquery(due))
-    number, *moved = head.values_list("number", "aged", "due").get(pk=1)
+    newest = Cancellation.objects.order_by("-pk").values("pk")[:1]
+    head = AuditHead.objects.annotate(aged=Subquery(aged), newest=Subquery(newest))
+    number, *moved = head.values_list("number", "aged", "newest").get(pk=1)
+    waiting = Cancellation.objects.open().aggregate(
+        many=Count("pk"),
+        keys=Sum("pk"),
+        changed_at=Max("changed_at"),
+        due=Count("pk", filter=Q(send_from__lte=now)),
+    )
     there = list(Presence.objects.of_others(person, now).values_list("person", "item", "trade"))
-    rest = (person.pk, moved, there, int(now.timestamp()) // LOOK_ANYWAY_SECONDS)
+    rest = (person.pk, moved, waiting, there, int(now.timestamp()) // LOOK_ANYWAY_SECONDS)
     return f"{number}-{sha256(repr(rest).encode()).hexdigest()[:16]}"
 
 
