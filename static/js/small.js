@@ -36,7 +36,7 @@ document.querySelectorAll('.thing img').forEach((picture) => {
   if (picture.complete && picture.naturalWidth === 0) standIn(picture);
 });
 
-document.querySelectorAll('[data-density]').forEach((button) => {
+document.querySelectorAll('button[data-density]').forEach((button) => {
   const root = document.documentElement;
   const tell = () => button.setAttribute('aria-pressed', String(root.dataset.density === 'compact'));
   button.hidden = false;

@@ -99,7 +99,7 @@ def test_without_javascript_an_item_is_found_cancelled_and_taken_back(
     item = ItemFactory()
     page = new_context(java_script_enabled=False).new_page()
     log_in(page, UserFactory().email)
-    page.get_by_label("Find anything").fill(item.assetpay_id)
+    page.locator("#find").fill(item.assetpay_id)
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{live_server.url}/trades/{item.trade_id}/#item-{item.pk}")
 
@@ -139,7 +139,7 @@ def test_without_javascript_a_list_is_paged_ordered_thinned_out_and_kept(
     expect(rows.first.locator("[data-label='At AssetPay']")).to_be_hidden()
 
     page.get_by_text("Save this view").click()
-    page.get_by_label("Name").fill("By price")
+    page.get_by_label("Name", exact=True).fill("By price")
     page.get_by_role("button", name="Save view").click()
     chip = page.get_by_role("navigation", name="Saved views").get_by_role("link", name="By price")
     expect(chip).to_contain_text("60")
