@@ -51,9 +51,9 @@ KEPT_IN = ROOT / "docs" / "screens"
 MOST_BYTES = 8_000_000
 LOOKS = {
     "light": (1440, 900, "light"),
+    "phone-dark": (390, 844, "dark"),
     "dark": (1440, 900, "dark"),
     "phone-light": (390, 844, "light"),
-    "phone-dark": (390, 844, "dark"),
 }
 
 

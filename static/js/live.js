@@ -28,6 +28,8 @@ let waiting = new Map();
 // What the server said of each row and part, and when something else last brought it.
 const said = new Map();
 const broughtAt = new Map();
+// The ids of what HTMX is about to bring.
+const underWay = new Set();
 
 // --- Asking ---
 
@@ -130,7 +132,7 @@ function refreshRows(page, at) {
 
 // Whether something else brought this row after the question was asked, or is about to.
 function isNewer(row, at) {
-  return (broughtAt.get(row.id) ?? 0) >= at || row.classList.contains('htmx-request');
+  return (broughtAt.get(row.id) ?? 0) >= at || underWay.has(row.id);
 }
 
 function renew(old, row) {
@@ -254,7 +256,12 @@ if (line) {
 // --- What HTMX brings at the same time ---
 
 const startedAt = new WeakMap();
-document.addEventListener('htmx:beforeRequest', ({ detail }) => startedAt.set(detail.xhr, performance.now()));
+document.addEventListener('htmx:beforeRequest', ({ detail }) => {
+  startedAt.set(detail.xhr, performance.now());
+  if (detail.target?.id) underWay.add(detail.target.id);
+});
+// An answer finds its row only if that row still stands where it stood when it was asked for.
+for (const event of ['htmx:afterRequest', 'htmx:afterSettle']) document.addEventListener(event, ({ detail }) => underWay.delete(detail.target?.id));
 document.addEventListener('htmx:beforeSwap', ({ detail }) => {
   // A row that was only asked for again, before the question whose answer the page shows by now.
   const isRow = detail.target?.matches?.('[data-live-rows] > tr');
