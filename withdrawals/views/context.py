@@ -14,6 +14,7 @@ from withdrawals.models import Alarm, AlarmKind, Counts, Delivery, count_desk
 from withdrawals.models.delivery import WARN_FOR
 from withdrawals.templatetags.desk import relative
 from withdrawals.views.access import DeskRequest, way_back
+from withdrawals.views.fresh import asks_for_itself
 
 # Asked for thirty times on each page, and always the same.
 _address = cache(reverse)
@@ -50,6 +51,11 @@ class Desk:
     def now(self) -> datetime:
         """The server's clock when the page was made."""
         return timezone.now()
+
+    @property
+    def layout(self) -> str:
+        """What a page stands in: its whole shell, or no more than what a page that asks for itself looks at."""
+        return "live_page.html" if asks_for_itself(self._request) else "base.html"
 
     @property
     def is_demo(self) -> bool:

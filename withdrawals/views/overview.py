@@ -18,12 +18,14 @@ from withdrawals.models import (
 )
 from withdrawals.views.access import DeskRequest, needs
 from withdrawals.views.charts import RANGE_BY_NAME, RANGES, charts
+from withdrawals.views.fresh import keeps_fresh
 
 LATEST = 12
 
 
 @require_safe
 @needs("see_desk")
+@keeps_fresh
 def overview(request: DeskRequest) -> HttpResponse:
     """GET /: figures, each leading to exactly the list that it counts, charts of `range`, and what happened last."""
     now = timezone.now()

@@ -97,9 +97,9 @@ class _Page:
         return SafeString(f"<~time {moment.astimezone(UTC).isoformat()}~>")
 
 
-def facts_of(items: Items) -> QuerySet[Item, Any]:
-    """All that the rows of these items show, but for their cancellations; each has `pk` and `opened_at`."""
-    return items.values_list(*SHOWN, named=True)
+def facts_of(items: Items, *more: str) -> QuerySet[Item, Any]:
+    """All that the rows of these items show, but for their cancellations, and `more` to put them in order by."""
+    return items.values_list(*SHOWN, *more, named=True)
 
 
 def row_texts(
@@ -118,7 +118,7 @@ def row_texts(
         opens_at = fact.opened_at + cancel_window()
         is_open = asked is not None and asked.state in OPEN_STATES
         since = stands_since((opens_at, asked.send_from) if is_open and asked else (opens_at,), now)
-        pieces = row_pieces(tuple(fact), None if asked is None else tuple(asked), opens_at, since, look)
+        pieces = row_pieces(tuple(fact)[: len(SHOWN)], None if asked is None else tuple(asked), opens_at, since, look)
         # What a template made, and slots that are escaped.
         texts.append(SafeString("".join(_fill(pieces, filled, now))))
     return texts
