@@ -20,6 +20,7 @@ from withdrawals.actions.taking_back import take_back
 from withdrawals.actions.trades import mirror_fetched
 from withdrawals.assetpay.errors import AssetPayError
 from withdrawals.models import Cancellation, CancellationState, Item, Rule, SendBudget, Source, Status, Trade
+from withdrawals.models.words import as_kept
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +165,8 @@ def disarmed_because(cancellation: Cancellation, now: datetime) -> str:
     item: Item = cancellation.item
     if item.status in OFFERED and cancellation.armed_status not in OFFERED:
         return "Disarmed: the offer went out to the customer since this was armed. It can still be cancelled by hand."
-    refusal = item.cancel_refusal(now)
+    with as_kept():
+        refusal = item.cancel_refusal(now)
     if refusal is None or refusal.rule == Rule.OLD_ENOUGH:
         return ""
     return f"Disarmed: {refusal.sentence}"

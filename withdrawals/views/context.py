@@ -9,9 +9,11 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from withdrawals.models import Alarm, AlarmKind, Cancellation, CancellationState, Delivery, Refund
 from withdrawals.models.refund_rules import OWED_REFUNDS
+from withdrawals.templatetags.desk import role_words
 from withdrawals.views.access import DeskRequest
 from withdrawals.views.worklist import TAB_BY_NAME, count_up_to
 
@@ -84,7 +86,7 @@ class Desk:
     @cached_property
     def roles(self) -> str:
         """The roles of whoever is logged in."""
-        return ", ".join(self._request.user.groups.order_by("name").values_list("name", flat=True))
+        return role_words(self._request.user.groups.order_by("name").values_list("name", flat=True))
 
     @cached_property
     def unmarked_approval(self) -> Delivery | None:
@@ -107,19 +109,23 @@ class Desk:
         refunds = Refund.objects.filter(state__in=OWED_REFUNDS).count()
         troubled = Delivery.objects.needing_a_person().count()
         entries = [
-            RailEntry("overview", "Overview", "gauge"),
-            RailEntry("item_list", "Items", "package", count_up_to(TAB_BY_NAME["can"].holds(self.now))),
-            RailEntry("trade_list", "Trades", "arrow-left-right"),
+            RailEntry("overview", gettext("Overview"), "gauge"),
+            RailEntry("item_list", gettext("Items"), "package", count_up_to(TAB_BY_NAME["can"].holds(self.now))),
+            RailEntry("trade_list", gettext("Trades"), "arrow-left-right"),
             RailEntry(
-                "cancellation_list", "Cancellations", "circle-x", str(in_progress), is_pressing=bool(self.uncertain)
+                "cancellation_list",
+                gettext("Cancellations"),
+                "circle-x",
+                str(in_progress),
+                is_pressing=bool(self.uncertain),
             ),
-            RailEntry("sending", "Sending", "send"),
-            RailEntry("batch_list", "Batches", "layers"),
-            RailEntry("refund_list", "Refunds", "banknote-arrow-up", str(refunds)),
-            RailEntry("delivery_list", "Callbacks", "inbox", str(troubled), is_pressing=bool(troubled)),
-            RailEntry("alarm_list", "Alarms", "bell", str(len(self.alarms)), is_pressing=bool(self.alarms)),
-            RailEntry("audit_list", "Audit log", "scroll-text", permission="see_audit"),
-            RailEntry("person_list", "People", "users", permission="manage_people"),
+            RailEntry("sending", gettext("Sending"), "send"),
+            RailEntry("batch_list", gettext("Batches"), "layers"),
+            RailEntry("refund_list", gettext("Refunds"), "banknote-arrow-up", str(refunds)),
+            RailEntry("delivery_list", gettext("Callbacks"), "inbox", str(troubled), is_pressing=bool(troubled)),
+            RailEntry("alarm_list", gettext("Alarms"), "bell", str(len(self.alarms)), is_pressing=bool(self.alarms)),
+            RailEntry("audit_list", gettext("Audit log"), "scroll-text", permission="see_audit"),
+            RailEntry("person_list", gettext("People"), "users", permission="manage_people"),
         ]
         return [entry for entry in entries if self._request.user.may(entry.permission)]
 

@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from withdrawals.actions.cancellations import CancelRefused, arm_cancellation, armed_for, request_cancellation
@@ -36,7 +37,7 @@ def items_page(request: DeskRequest, found: Found, *, problem: str = "", status:
             for_rows(found.items), by="opened_at", newest_first=found.tab.newest_first, cursor=found.cursor
         )
     except BadCursor as error:
-        problem = f"{error} This is its beginning."
+        problem = gettext("{error} This is its beginning.").format(error=error)
         page = keyset_page(for_rows(found.items), by="opened_at", newest_first=found.tab.newest_first, cursor="")
     problem = problem or found.problem
     counts = {each: count_up_to(query) for each, query in zip(TABS, found.by_tab, strict=True)}
@@ -69,7 +70,7 @@ def item_row_now(request: DeskRequest, pk: int) -> HttpResponse:
 @needs("cancel_item")
 def item_cancel(request: DeskRequest, pk: int) -> HttpResponse:
     """/items/<pk>/cancel/: ask why, then ask AssetPay. 409 where a rule or a colleague was first, 422 for bad input."""
-    said = "Asked for: {}. It leaves for AssetPay in a moment."
+    said = gettext("Asked for: {}. It leaves for AssetPay in a moment.")
     return _ask_or_arm(request, pk, request_cancellation, said=said, is_arming=False)
 
 
@@ -77,7 +78,7 @@ def item_cancel(request: DeskRequest, pk: int) -> HttpResponse:
 @needs("cancel_item")
 def item_arm(request: DeskRequest, pk: int) -> HttpResponse:
     """/items/<pk>/arm/: the same for an item that is too young: it is asked for when its time has come."""
-    said = "Armed: {}. AssetPay is asked when the item is old enough."
+    said = gettext("Armed: {}. AssetPay is asked when the item is old enough.")
     return _ask_or_arm(request, pk, arm_cancellation, said=said, is_arming=True)
 
 
