@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Max, Q
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from withdrawals.actions.audit import Fact, Origin, Value, record
 from withdrawals.actions.sending import drain_cancellations
@@ -227,7 +227,9 @@ def follow_items(items: Iterable[Item], *, now: datetime) -> list[Fact]:
         item = ended[cancellation.item_id]
         end = CancellationState.CONFIRMED if item.ended_undelivered else CancellationState.OVERTAKEN
         row = Cancellation.objects.filter(pk=cancellation.pk, state__in=OPEN_STATES)
-        because = "The item ended before AssetPay was asked." if cancellation.claim == 0 else ""
+        because = (
+            gettext_noop("The item ended before AssetPay was asked.") if cancellation.claim == 0 else gettext_noop("")
+        )
         if row.move(
             to=end,
             now=now,

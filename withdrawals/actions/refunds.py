@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from withdrawals.actions.audit import Fact, Origin, Value, record
 from withdrawals.models import (
@@ -182,7 +182,7 @@ def _expire(refund: Refund, *, now: datetime) -> list[Fact]:
     approval = refund.approvals.filter(state=ApprovalState.OPEN).select_related("asked_by").get()
     if now < approval.expires_at:
         return []
-    reason = "No second person looked in time."
+    reason = gettext_noop("No second person looked in time.")
     ended = end_approval(approval, to=ApprovalState.EXPIRED, reason=reason, item=refund.item, by=None, now=now)
     return [ended, put_back(refund, now=now)]
 

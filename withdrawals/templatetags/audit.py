@@ -173,5 +173,8 @@ def stamp_in(moment: datetime, zone: ZoneInfo | None) -> SafeString:
     """The absolute time in a zone, which it names."""
     local = moment.astimezone(zone or UTC)
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', iso(moment), written(moment.astimezone(UTC)), written(local)
+        '<time datetime="{}" title="{}" data-zoned>{}</time>',
+        iso(moment),
+        written(moment.astimezone(UTC)),
+        written(local),
     )

@@ -9,6 +9,7 @@ from decimal import Decimal
 from django.conf import settings
 from django.db.models import Count, Sum
 from django.db.models.functions import TruncDay, TruncHour
+from django.utils.dates import MONTHS_3
 from django.utils.translation import gettext, gettext_lazy
 
 from withdrawals.models import Cancellation, CancellationState, Delivery, Refund, RefundState, SendPermit
@@ -180,8 +181,7 @@ def _sendings(shown: Range, now: datetime) -> Chart:
     )
     counts = dict(counted)
     steps = [first + number * shown.step for number in range(int(shown.length / shown.step))]
-    form = "%H:%M" if shown.step < timedelta(days=1) else "%d %b"
-    bars = [Bar(f"{step:{form}}", counts.get(step, 0), str(counts.get(step, 0))) for step in steps]
+    bars = [Bar(_step_words(step, shown), counts.get(step, 0), str(counts.get(step, 0))) for step in steps]
     counting = SendPermit.objects.filter(counts_until__gt=now).count()
     limit = settings.ASSETPAY_CANCELS_PER_MINUTE
     unit = gettext("an hour") if shown.step < timedelta(days=1) else gettext("a day")
@@ -203,6 +203,12 @@ def _sendings(shown: Range, now: datetime) -> Chart:
 def _step_start(moment: datetime, step: timedelta) -> datetime:
     start = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     return start if step < timedelta(days=1) else start.replace(hour=0)
+
+
+def _step_words(step: datetime, shown: Range) -> str:
+    if shown.step < timedelta(days=1):
+        return f"{step:%H:%M}"
+    return f"{step:%d} {str(MONTHS_3[step.month]).title()}"
 
 
 def span_words(length: timedelta) -> str:

@@ -15,6 +15,7 @@ from withdrawals.models import Alarm, AlarmKind, Cancellation, CancellationState
 from withdrawals.models.refund_rules import OWED_REFUNDS
 from withdrawals.templatetags.desk import role_words
 from withdrawals.views.access import DeskRequest
+from withdrawals.views.script_words import script_words
 from withdrawals.views.worklist import TAB_BY_NAME, count_up_to
 
 WARN_FOR = timedelta(hours=24)
@@ -66,6 +67,11 @@ class Desk:
     def company(self) -> str:
         """What the company's own provider is called, where there is one."""
         return settings.OIDC_NAME if settings.OIDC_ISSUER else ""
+
+    @cached_property
+    def script_words(self) -> str:
+        """What the scripts say, where that is not English."""
+        return script_words()
 
     @property
     def here(self) -> str:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 
 from withdrawals.forms import SearchForm
 from withdrawals.models import Batch, Item
+from withdrawals.models.words import as_kept
 from withdrawals.views.worklist import TAB_BY_NAME, TABS, Items, Tab
 
 
@@ -33,7 +34,8 @@ class Found:
             return f"What batch {self.batch.pk} could not do"
         if self.is_id:
             return f"Found by the id “{self.text}”"
-        return f"“{self.tab.label}”, named like “{self.text}”" if self.text else f"All of “{self.tab.label}”"
+        with as_kept():
+            return f"“{self.tab.label}”, named like “{self.text}”" if self.text else f"All of “{self.tab.label}”"
 
 
 def find_items(address: Mapping[str, str], *, now: datetime) -> Found:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext
 
 from withdrawals.filters import SearchedSet
 from withdrawals.views.access import DeskRequest
@@ -27,13 +28,13 @@ def render_list(
     if not filters.form.is_valid():
         # Rows that nobody asked for would be taken for the answer.
         page: Page[Any] = Page([], "", is_first=True)
-        problem = "This filter cannot be read, so nothing is shown. Mend it, or clear it."
+        problem = gettext("This filter cannot be read, so nothing is shown. Mend it, or clear it.")
     else:
         cursor = filters.form.cleaned_data["cursor"]
         try:
             page = keyset_page(filters.qs, by=by, newest_first=newest_first, cursor=cursor)
         except BadCursor as error:
-            problem = f"{error} This is its beginning."
+            problem = gettext("{error} This is its beginning.").format(error=error)
             page = keyset_page(filters.qs, by=by, newest_first=newest_first, cursor="")
     shown = {
         "page": page,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.db.models import DateTimeField, Model, Q, QuerySet
+from django.utils.translation import gettext
 
 PAGE_SIZE = 50
 LARGEST_KEY = 2**63 - 1
@@ -51,7 +52,7 @@ def _parse(cursor: str, *, is_time: bool) -> tuple[datetime | int, int]:
     try:
         return _time(value) if is_time else _number(value), _number(key)
     except ValueError as error:
-        raise BadCursor("This address names no place in the list.") from error
+        raise BadCursor(gettext("This address names no place in the list.")) from error
 
 
 def _time(text: str) -> datetime:
