@@ -239,7 +239,8 @@ def action_words(action: str) -> str:
 @register.filter
 def spaced(name: str) -> str:
     """A name of ours as people write it."""
-    return gettext(name.replace("_", " ")) if name else ""
+    words = name.replace("_", " ")
+    return gettext(words) if words else ""
 
 
 @register.filter
