@@ -227,9 +227,7 @@ def follow_items(items: Iterable[Item], *, now: datetime) -> list[Fact]:
         item = ended[cancellation.item_id]
         end = CancellationState.CONFIRMED if item.ended_undelivered else CancellationState.OVERTAKEN
         row = Cancellation.objects.filter(pk=cancellation.pk, state__in=OPEN_STATES)
-        because = (
-            gettext_noop("The item ended before AssetPay was asked.") if cancellation.claim == 0 else gettext_noop("")
-        )
+        because = gettext_noop("The item ended before AssetPay was asked.") if cancellation.claim == 0 else ""
         if row.move(
             to=end,
             now=now,
