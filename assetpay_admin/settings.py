@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import environ
 import structlog
+from django.conf.locale import LANG_INFO
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
@@ -115,6 +116,12 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
+LOCALE_PATHS = [BASE_DIR / "locale"]
+# English is the source; another language is here once its compiled catalogue lies in locale/.
+LANGUAGES = [("en", "English")]
+for catalogue in sorted(LOCALE_PATHS[0].glob("*/LC_MESSAGES/django.mo")):
+    language = catalogue.parent.parent.name.replace("_", "-").lower()
+    LANGUAGES.append((language, str(LANG_INFO.get(language, {}).get("name_local", language))))
 
 INSTALLED_APPS = [
     "withdrawals",
@@ -150,6 +157,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "withdrawals.middleware.language_and_zone",
     "withdrawals.middleware.login_for_htmx",
     "withdrawals.middleware.session_limits",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",

@@ -10,6 +10,7 @@ ruff format --check .
 ruff check .
 find templates -name '*.html' -exec djade --check {} +
 mypy
+python scripts/messages.py --check
 lint-imports
 DJANGO_SETTINGS_MODULE=tests.settings python manage.py makemigrations --check --dry-run
 # Nothing of the caller's: the settings of an installation that is open to the world.

@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import django_filters
 from django import forms
 from django.db.models import Q, QuerySet
+from django.utils.text import capfirst
+from django.utils.translation import gettext, gettext_lazy
 
 from withdrawals.assetpay.callbacks import Kind
 from withdrawals.models import (
@@ -30,10 +32,19 @@ from withdrawals.models.pasted import read_pasted
 DATE_INPUT = forms.DateInput(attrs={"type": "date"})
 TIME_INPUT = forms.TimeInput(attrs={"type": "time"})
 UTC_ZONE = ZoneInfo("UTC")
+ZONES = (
+    "UTC", "Europe/London", "Europe/Lisbon", "Europe/Berlin", "Europe/Warsaw", "Europe/Kyiv", "Europe/Istanbul",
+    "Europe/Moscow", "Asia/Dubai", "Asia/Kolkata", "Asia/Shanghai", "Asia/Tokyo", "Australia/Sydney",
+    "Pacific/Auckland", "America/Sao_Paulo", "America/New_York", "America/Chicago", "America/Denver",
+    "America/Los_Angeles",
+)  # fmt: skip
 LAST_MOMENT = datetime.max.replace(tzinfo=UTC, second=0, microsecond=0)
 NEEDS_A_PERSON = "person"
 KIND_UNKNOWN = "unknown"
-KINDS = [*((kind.value, kind.replace("_", " ").capitalize()) for kind in Kind), (KIND_UNKNOWN, "Kind unknown")]
+KINDS = [
+    *((kind.value, capfirst(gettext_lazy(kind.replace("_", " ")))) for kind in Kind),
+    (KIND_UNKNOWN, gettext_lazy("Kind unknown")),
+]
 CHANGED_SOMETHING = "changed"
 MARKED_BY: dict[str, dict[str, Any]] = {
     "late": {"is_late": True},
@@ -42,11 +53,11 @@ MARKED_BY: dict[str, dict[str, Any]] = {
     "conflict": {"conflicts_with__isnull": False},
 }
 MARKS = [
-    (CHANGED_SOMETHING, "that changed something"),
-    ("late", "that came late"),
-    ("repeated", "that came more than once"),
-    ("direct", "straight from AssetPay"),
-    ("conflict", "with another's id"),
+    (CHANGED_SOMETHING, gettext_lazy("that changed something")),
+    ("late", gettext_lazy("that came late")),
+    ("repeated", gettext_lazy("that came more than once")),
+    ("direct", gettext_lazy("straight from AssetPay")),
+    ("conflict", gettext_lazy("with another's id")),
 ]
 
 
@@ -66,8 +77,8 @@ def stuck_or_unknown() -> QuerySet[Cancellation]:
 class SearchedSet(django_filters.FilterSet):  # type: ignore[misc] # django-filter ships no types
     """A list with a search box `q`, which is looked at first."""
 
-    q = django_filters.CharFilter(max_length=200, label="Search", method="leave")
-    cursor = django_filters.CharFilter(max_length=60, label="Place in the list", method="leave")
+    q = django_filters.CharFilter(max_length=200, label=gettext_lazy("Search"), method="leave")
+    cursor = django_filters.CharFilter(max_length=60, label=gettext_lazy("Place in the list"), method="leave")
     is_found_by_id = False
 
     def leave(self, queryset: QuerySet[Any], name: str, value: object) -> QuerySet[Any]:
@@ -115,9 +126,9 @@ class CancellationFilter(ItemLinkedSet):
     """`/cancellations/`."""
 
     state = django_filters.ChoiceFilter(
-        choices=[(NEEDS_A_PERSON, "Needs a person"), *CancellationState.choices],
-        label="State",
-        empty_label="Any state",
+        choices=[(NEEDS_A_PERSON, gettext_lazy("Needs a person")), *CancellationState.choices],
+        label=gettext_lazy("State"),
+        empty_label=gettext_lazy("Any state"),
         method="in_state",
     )
 
@@ -140,7 +151,9 @@ class CancellationFilter(ItemLinkedSet):
 class BatchFilter(SearchedSet):
     """`/batches/`."""
 
-    state = django_filters.ChoiceFilter(choices=BatchState.choices, label="State", empty_label="Any state")
+    state = django_filters.ChoiceFilter(
+        choices=BatchState.choices, label=gettext_lazy("State"), empty_label=gettext_lazy("Any state")
+    )
 
     class Meta:
         model = Batch
@@ -200,13 +213,17 @@ class DeliveryFilter(SearchedSet):
     """`/deliveries/`."""
 
     verdict = django_filters.ChoiceFilter(
-        choices=[(NEEDS_A_PERSON, "Needs a person"), *Verdict.choices],
-        label="Verdict",
-        empty_label="Any verdict",
+        choices=[(NEEDS_A_PERSON, gettext_lazy("Needs a person")), *Verdict.choices],
+        label=gettext_lazy("Verdict"),
+        empty_label=gettext_lazy("Any verdict"),
         method="with_verdict",
     )
-    kind = django_filters.ChoiceFilter(choices=KINDS, label="Kind", empty_label="Any kind", method="of_kind")
-    mark = django_filters.ChoiceFilter(choices=MARKS, label="Only those", empty_label="All", method="with_mark")
+    kind = django_filters.ChoiceFilter(
+        choices=KINDS, label=gettext_lazy("Kind"), empty_label=gettext_lazy("Any kind"), method="of_kind"
+    )
+    mark = django_filters.ChoiceFilter(
+        choices=MARKS, label=gettext_lazy("Only those"), empty_label=gettext_lazy("All"), method="with_mark"
+    )
 
     class Meta:
         model = Delivery
@@ -248,7 +265,7 @@ class ZoneField(forms.CharField):
         try:
             return ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise forms.ValidationError("There is no such time zone. Write it like Europe/Lisbon.") from error
+            raise forms.ValidationError(gettext("There is no such time zone. Write it like Europe/Lisbon.")) from error
 
 
 class ZoneFilter(django_filters.Filter):  # type: ignore[misc] # django-filter ships no types
@@ -265,27 +282,35 @@ class AuditForm(forms.Form):
         found: dict[str, Any] = super().clean() or {}
         for end in ("from", "to"):
             if found.get(f"time_{end}") and not found.get(f"date_{end}") and not self.errors.get(f"date_{end}"):
-                self.add_error(f"date_{end}", "A time of day needs its day.")
+                self.add_error(f"date_{end}", gettext("A time of day needs its day."))
         return found
 
 
 class AuditFilter(SearchedSet):
     """`/audit/`. Days are calendar days of the zone, both ends included; a time at the end includes its minute."""
 
-    person = django_filters.CharFilter(max_length=254, field_name="actor_name", lookup_expr="icontains", label="Person")
-    role = django_filters.ChoiceFilter(
-        choices=[(role.value, role.value) for role in Role], label="Role now", empty_label="Any role", method="of_role"
+    person = django_filters.CharFilter(
+        max_length=254, field_name="actor_name", lookup_expr="icontains", label=gettext_lazy("Person")
     )
-    action = django_filters.ChoiceFilter(label="Action", empty_label="Any action", lookup_expr="exact")
-    source = django_filters.ChoiceFilter(choices=Source.choices, label="Door", empty_label="Any door")
-    item = django_filters.CharFilter(max_length=200, label="Item (id)", method="of_item")
-    trade = django_filters.CharFilter(max_length=200, label="Trade (id)", method="of_trade")
-    cause = django_filters.CharFilter(max_length=64, label="Cause (such as delivery:12)", method="by_cause")
-    date_from = django_filters.DateFilter(method="from_day", label="From", widget=DATE_INPUT)
-    time_from = django_filters.TimeFilter(method="leave", label="From, time of day", widget=TIME_INPUT)
-    date_to = django_filters.DateFilter(method="to_day", label="To", widget=DATE_INPUT)
-    time_to = django_filters.TimeFilter(method="leave", label="To, time of day", widget=TIME_INPUT)
-    zone = ZoneFilter(label="Time zone", method="leave")
+    role = django_filters.ChoiceFilter(
+        choices=Role.choices, label=gettext_lazy("Role now"), empty_label=gettext_lazy("Any role"), method="of_role"
+    )
+    action = django_filters.ChoiceFilter(
+        label=gettext_lazy("Action"), empty_label=gettext_lazy("Any action"), lookup_expr="exact"
+    )
+    source = django_filters.ChoiceFilter(
+        choices=Source.choices, label=gettext_lazy("Door"), empty_label=gettext_lazy("Any door")
+    )
+    item = django_filters.CharFilter(max_length=200, label=gettext_lazy("Item (id)"), method="of_item")
+    trade = django_filters.CharFilter(max_length=200, label=gettext_lazy("Trade (id)"), method="of_trade")
+    cause = django_filters.CharFilter(
+        max_length=64, label=gettext_lazy("Cause (such as delivery:12)"), method="by_cause"
+    )
+    date_from = django_filters.DateFilter(method="from_day", label=gettext_lazy("From"), widget=DATE_INPUT)
+    time_from = django_filters.TimeFilter(method="leave", label=gettext_lazy("From, time of day"), widget=TIME_INPUT)
+    date_to = django_filters.DateFilter(method="to_day", label=gettext_lazy("To"), widget=DATE_INPUT)
+    time_to = django_filters.TimeFilter(method="leave", label=gettext_lazy("To, time of day"), widget=TIME_INPUT)
+    zone = ZoneFilter(label=gettext_lazy("Time zone"), method="leave")
 
     class Meta:
         model = AuditEntry

@@ -2,20 +2,24 @@
 
 from decimal import Decimal
 from typing import Any
+from zoneinfo import available_timezones
 
 from django import forms
+from django.conf import settings
+from django.utils.translation import gettext, gettext_lazy, gettext_noop
 
 from withdrawals.models import Role, SavedList, SettledAs
 from withdrawals.models.note import LONGEST_NOTE
 
+# Kept in these words; each is shown in the words of whoever looks.
 REASONS = (
-    "Customer asked",
-    "Delivery takes too long",
-    "Wrong item",
-    "Trade link problem",
-    "Suspected fraud",
+    gettext_noop("Customer asked"),
+    gettext_noop("Delivery takes too long"),
+    gettext_noop("Wrong item"),
+    gettext_noop("Trade link problem"),
+    gettext_noop("Suspected fraud"),
 )
-OTHER = "Other"
+OTHER = gettext_noop("Other")
 GREATEST_NUMBER = 2**31 - 1
 # A whole message of a customer with some ids in it.
 LONGEST_SEARCH = 2_000
@@ -27,18 +31,25 @@ class ReasonForm(forms.Form):
 
     reason = forms.CharField(
         max_length=200,
+        label=gettext_lazy("Reason"),
         # Nothing is chosen beforehand: a reason that nobody gave would stand in the audit log.
-        widget=forms.Select(choices=[("", "Choose…"), *((reason, reason) for reason in (*REASONS, OTHER))]),
+        widget=forms.Select(
+            choices=[("", gettext_lazy("Choose…")), *((reason, gettext_lazy(reason)) for reason in (*REASONS, OTHER))]
+        ),
     )
     note = forms.CharField(
-        max_length=2_000, required=False, widget=forms.Textarea(attrs={"rows": 2}), help_text="Staff only."
+        max_length=2_000,
+        required=False,
+        label=gettext_lazy("Note"),
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=gettext_lazy("Staff only."),
     )
 
     def clean(self) -> dict[str, Any] | None:
         """ "Other" says nothing by itself, so it needs a note."""
         cleaned = super().clean()
         if self.cleaned_data.get("reason") == OTHER and not self.cleaned_data.get("note"):
-            self.add_error("note", "“Other” needs a note: what is the reason?")
+            self.add_error("note", gettext("“Other” needs a note: what is the reason?"))
         return cleaned
 
 
@@ -52,13 +63,14 @@ class SettleForm(forms.Form):
     """What a person says became of a cancellation, and how they know. "Done" is AssetPay's word alone."""
 
     outcome = forms.ChoiceField(
-        choices=[(SettledAs.NOT_DONE, "Not done: AssetPay has not cancelled it")], widget=forms.HiddenInput
+        choices=[(SettledAs.NOT_DONE, gettext_lazy("Not done: AssetPay has not cancelled it"))],
+        widget=forms.HiddenInput,
     )
     note = forms.CharField(
         max_length=2_000,
         widget=forms.Textarea(attrs={"rows": 3}),
-        label="How do you know?",
-        help_text="For example whom you asked at AssetPay, and what they said. Staff only.",
+        label=gettext_lazy("How do you know?"),
+        help_text=gettext_lazy("For example whom you asked at AssetPay, and what they said. Staff only."),
     )
 
 
@@ -83,7 +95,8 @@ class ConfirmRefundForm(forms.Form):
 
     reference = forms.CharField(
         max_length=200,
-        help_text="The payout's id in your payment system, so that an auditor can find it.",
+        label=gettext_lazy("Reference"),
+        help_text=gettext_lazy("The payout's id in your payment system, so that an auditor can find it."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     seen = forms.CharField(max_length=64, widget=forms.HiddenInput)
@@ -114,7 +127,10 @@ class DecisionForm(SeenForm):
     """Why it is decided so; the words stay in the log."""
 
     reason = forms.CharField(
-        max_length=500, widget=forms.Textarea(attrs={"rows": 2}), help_text="Staff only. It stays in the audit log."
+        max_length=500,
+        label=gettext_lazy("Reason"),
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=gettext_lazy("Staff only. It stays in the audit log."),
     )
 
 
@@ -125,7 +141,7 @@ class AmountForm(DecisionForm):
         min_value=Decimal("0.01"),
         max_value=Decimal("1000000"),
         decimal_places=4,
-        label="Amount (USD)",
+        label=gettext_lazy("Amount (USD)"),
         widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
     )
     field_order = ("amount", "reason", "seen")
@@ -149,9 +165,11 @@ class NoteForm(forms.Form):
     """A note on a trade, or on one item of it."""
 
     text = forms.CharField(
-        max_length=LONGEST_NOTE, label="Note", widget=forms.Textarea(attrs={"rows": 2, "class": "textarea"})
+        max_length=LONGEST_NOTE,
+        label=gettext_lazy("Note"),
+        widget=forms.Textarea(attrs={"rows": 2, "class": "textarea"}),
     )
-    item = forms.IntegerField(min_value=1, required=False, label="About")
+    item = forms.IntegerField(min_value=1, required=False, label=gettext_lazy("About"))
 
 
 class ReplayForm(forms.Form):
@@ -171,7 +189,7 @@ class SaveViewForm(forms.Form):
     """The filters of a list, and a name for them."""
 
     saved_list = forms.ChoiceField(choices=SavedList.choices)
-    name = forms.CharField(max_length=60, error_messages={"required": "Give the view a name."})
+    name = forms.CharField(max_length=60, error_messages={"required": gettext_lazy("Give the view a name.")})
     query = forms.CharField(max_length=1_000, required=False)
     is_shared = forms.BooleanField(required=False)
 
@@ -180,12 +198,39 @@ class InviteForm(forms.Form):
     """Who is to work here, and as what."""
 
     email = forms.EmailField(
-        max_length=254, label="E-mail", widget=forms.EmailInput(attrs={"autocomplete": "off", "spellcheck": "false"})
+        max_length=254,
+        label=gettext_lazy("E-mail"),
+        widget=forms.EmailInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
-    role = forms.ChoiceField(choices=Role.choices, initial=Role.AGENT)
+    role = forms.ChoiceField(choices=Role.choices, label=gettext_lazy("Role"), initial=Role.AGENT)
 
 
 class RoleForm(forms.Form):
     """The role that somebody is to have from now on."""
 
-    role = forms.ChoiceField(choices=Role.choices)
+    role = forms.ChoiceField(choices=Role.choices, label=gettext_lazy("Role"))
+
+
+class LanguageForm(forms.Form):
+    """What somebody reads in; both may be left to their browser."""
+
+    language = forms.ChoiceField(required=False, label=gettext_lazy("Language"))
+    time_zone = forms.CharField(
+        max_length=64,
+        required=False,
+        label=gettext_lazy("Time zone"),
+        help_text=gettext_lazy("Such as Europe/Lisbon. Empty is the zone of your browser, and UTC without scripts."),
+        widget=forms.TextInput(attrs={"list": "zones", "autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        languages = [("", gettext("As my browser asks for")), *settings.LANGUAGES]
+        self.fields["language"].choices = languages  # type: ignore[attr-defined] # a choice field
+
+    def clean_time_zone(self) -> str:
+        """A zone that there is, or none."""
+        name: str = self.cleaned_data["time_zone"]
+        if name and name not in available_timezones():
+            raise forms.ValidationError(gettext("There is no such time zone. Write it like Europe/Lisbon."))
+        return name

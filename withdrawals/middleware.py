@@ -10,14 +10,19 @@ from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.cache import patch_vary_headers
 from django.utils.http import urlencode
+from django.utils.translation import get_language_from_request
 from django_htmx.middleware import HtmxDetails
 from django_structlog.middlewares import RequestMiddleware
 
+from withdrawals.models import User
 from withdrawals.sessions import has_ended, note_use
 
 CALLBACK_PATH = "/callbacks/"
+# What machines ask for has no language.
+MACHINE_PATHS = (CALLBACK_PATH, "/health/", "/metrics")
 DECIDED_HEADER = "X-Desk-Decided"
 # Addresses that no person asks for: pages do, by themselves.
 BACKGROUND_PATH = re.compile(r"/now/|/live/.*|/items/\d+/row/")
@@ -95,6 +100,23 @@ def login_for_htmx(get_response: GetResponse) -> GetResponse:
             page = HtmxDetails(request).current_url_abs_path or "/"
             target = f"{login}?{urlencode({'next': page})}"
         return HttpResponse(status=401, headers={"HX-Redirect": target})
+
+    return middleware
+
+
+def language_and_zone(get_response: GetResponse) -> GetResponse:
+    """Words and times as whoever asks has chosen them; else as their browser asks for, and in UTC."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        person = request.user if isinstance(request.user, User) else None
+        chosen = person.language if person and person.language in dict(settings.LANGUAGES) else ""
+        language = chosen or get_language_from_request(request)
+        with translation.override(language), timezone.override(person.zone if person else None):
+            response = get_response(request)
+        if not request.path_info.startswith(MACHINE_PATHS):
+            response.headers.setdefault("Content-Language", language)
+            patch_vary_headers(response, ["Accept-Language"])
+        return response
 
     return middleware
 

@@ -1,6 +1,8 @@
 // Times on the page, by the server's clock. The browser's own clock may be wrong by any amount; only its steady
 // counter is used. The page displays, the server decides: at zero the row is asked for again.
 
+import { t } from './words.js';
+
 const root = document.documentElement;
 const RESYNC_AFTER_MS = 5_000;
 const ASK_AGAIN_AFTER_MS = 2_000;
@@ -54,23 +56,23 @@ function left(seconds) {
 
 function relative(ms) {
   const seconds = Math.floor(Math.abs(now() - ms) / 1000);
-  if (seconds < 1) return 'now';
-  const [unit, length] = [['d', 86400], ['h', 3600], ['min', 60], ['s', 1]].find(([, size]) => seconds >= size);
-  const words = `${Math.floor(seconds / length)} ${unit}`;
-  return ms > now() ? `in ${words}` : `${words} ago`;
+  if (seconds < 1) return t('now');
+  const [unit, length] = [['{count} d', 86400], ['{count} h', 3600], ['{count} min', 60], ['{count} s', 1]].find(([, size]) => seconds >= size);
+  const span = t(unit, { count: Math.floor(seconds / length) });
+  return ms > now() ? t('in {span}', { span }) : t('{span} ago', { span });
 }
 
 function count(time) {
   const seconds = Math.ceil((serverMs(time.dataset.cancellableFrom) - now()) / 1000);
   if (seconds > 0) {
-    write(time, `in ${left(seconds)}`);
+    write(time, t('in {span}', { span: left(seconds) }));
     announce(time, seconds);
     return;
   }
-  write(time, 'now');
+  write(time, t('now'));
   const row = time.closest('[data-item-id]');
   if (!row || performance.now() - (askedAt.get(row.id) ?? -ASK_AGAIN_AFTER_MS) < ASK_AGAIN_AFTER_MS) return;
-  if (!askedAt.has(row.id)) speak(`${time.dataset.name} can be cancelled now`);
+  if (!askedAt.has(row.id)) speak(t('{name} can be cancelled now', { name: time.dataset.name }));
   askedAt.set(row.id, performance.now());
   window.htmx?.trigger(row, 'desk:refresh');
 }
@@ -81,7 +83,7 @@ function announce(time, seconds) {
   const mark = SPOKEN_SECONDS.find((each) => seconds <= each) ?? Infinity;
   const before = spokenOf.get(key);
   spokenOf.set(key, mark);
-  if (before !== undefined && mark < before) speak(`${time.dataset.name}: ${mark / 60} min until it can be cancelled`);
+  if (before !== undefined && mark < before) speak(t('{name}: {count} min until it can be cancelled', { name: time.dataset.name, count: mark / 60 }));
 }
 
 // Whatever falls together is said together.
@@ -89,7 +91,7 @@ function speak(text) {
   if (!toSay.length) {
     setTimeout(() => {
       const voice = document.getElementById('spoken');
-      if (voice) voice.textContent = toSay.slice(0, 3).join('. ') + (toSay.length > 3 ? `, and ${toSay.length - 3} more` : '');
+      if (voice) voice.textContent = toSay.slice(0, 3).join('. ') + (toSay.length > 3 ? `, ${t('and {count} more', { count: toSay.length - 3 })}` : '');
       toSay = [];
     });
   }

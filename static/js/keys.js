@@ -1,5 +1,7 @@
 // Single keys and the palette. A key moves the focus or opens a dialog; none of them sends anything.
 
+import { t } from './words.js';
+
 const ROWS = 'main .table.rows tbody tr';
 const palette = document.getElementById('palette');
 const help = document.getElementById('keys-help');
@@ -56,7 +58,7 @@ function open(...names) {
   const button = buttonOf(target, names);
   if (!button) return;
   goTo(target);
-  if (button.disabled) say(target.querySelector('.why')?.textContent.trim() || 'This cannot be done now.');
+  if (button.disabled) say(target.querySelector('.why')?.textContent.trim() || t('This cannot be done now.'));
   else if (opensDialog(button)) { button.focus(); button.click(); } else button.focus();
 }
 
@@ -72,9 +74,9 @@ const KEYS = {
   j: () => step(1),
   k: () => step(-1),
   x: tick,
-  c: () => open('Cancel item'),
-  a: () => open('Cancel when allowed'),
-  r: () => open('Confirm refund', 'Approve refund'),
+  c: () => open(t('Cancel item')),
+  a: () => open(t('Cancel when allowed')),
+  r: () => open(t('Confirm refund'), t('Approve refund')),
   '/': () => { find?.focus(); find?.select(); },
   '?': () => openHelp(),
 };
@@ -126,14 +128,14 @@ function commands() {
   const target = row();
   const name = target?.querySelector('.name')?.textContent.trim();
   const found = [];
-  for (const label of ['Cancel item', 'Cancel when allowed', 'Confirm refund', 'Approve refund']) {
+  for (const label of [t('Cancel item'), t('Cancel when allowed'), t('Confirm refund'), t('Approve refund')]) {
     const button = buttonOf(target, [label]);
-    if (button && !button.disabled && opensDialog(button)) found.push([`${label}: ${name ?? 'this row'}`, () => open(label)]);
+    if (button && !button.disabled && opensDialog(button)) found.push([`${label}: ${name ?? t('this row')}`, () => open(label)]);
   }
-  document.querySelectorAll('.rail nav a').forEach((link) => found.push([`Go to ${link.querySelector('span').textContent}`, () => link.click()]));
-  document.querySelectorAll('main .tabs-line a').forEach((link) => found.push([`Show ${link.firstChild.textContent.trim()}`, () => link.click()]));
-  found.push(['Light or dark', () => document.querySelector('[data-theme-toggle]')?.click()]);
-  found.push(['Keyboard shortcuts', openHelp]);
+  document.querySelectorAll('.rail nav a').forEach((link) => found.push([t('Go to {place}', { place: link.querySelector('span').textContent }), () => link.click()]));
+  document.querySelectorAll('main .tabs-line a').forEach((link) => found.push([t('Show {what}', { what: link.firstChild.textContent.trim() }), () => link.click()]));
+  found.push([t('Light or dark'), () => document.querySelector('[data-theme-toggle]')?.click()]);
+  found.push([t('Keyboard shortcuts'), openHelp]);
   return found;
 }
 

@@ -3,6 +3,7 @@
 // under the pointer. Nothing is asked while nobody can see the page.
 
 import { focusWithin } from './focus.js';
+import { t } from './words.js';
 
 const EVERY_MS = 4_000;
 const OLD_AFTER_MS = 15_000;
@@ -223,7 +224,7 @@ const news = document.querySelector('[data-live-show]');
 function tellNews() {
   if (!news) return;
   const many = order.filter((id) => waiting.has(id) && !document.getElementById(id)).length;
-  const words = many ? `${many} new ${many === 1 ? 'row' : 'rows'}: show` : '';
+  const words = many ? (many === 1 ? t('1 new row: show') : t('{count} new rows: show', { count: many })) : '';
   if (news.textContent !== words) news.textContent = words;
   news.hidden = !many;
 }
@@ -236,8 +237,10 @@ function tellAge() {
   const isOld = performance.now() - freshAt > OLD_AFTER_MS;
   line.hidden = false;
   line.toggleAttribute('data-old', isOld);
-  const age = seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min`;
-  const words = isOld ? `Not up to date: ${hasFailed ? 'the desk does not answer' : 'not looked'} since ${age}` : `Up to date, looked ${age} ago`;
+  const age = seconds < 60 ? t('{count} s', { count: seconds }) : t('{count} min', { count: Math.floor(seconds / 60) });
+  const fresh = t('Up to date, looked {age} ago', { age });
+  const old = hasFailed ? t('Not up to date: the desk has not answered for {age}', { age }) : t('Not up to date: not looked for {age}', { age });
+  const words = isOld ? old : fresh;
   const place = line.querySelector('[data-live-age]');
   if (place.textContent !== words) place.textContent = words;
 }

@@ -1,4 +1,7 @@
 // Which rows are ticked, by id, so that a row that is brought anew keeps its tick.
+
+import { t } from './words.js';
+
 const form = () => document.getElementById('bulk');
 const chosen = new Set();
 const boxes = () => [...document.querySelectorAll('input[name="item"][form="bulk"]')];
@@ -17,7 +20,7 @@ function show() {
   all.checked = shown.length > 0 && shown.every((box) => box.checked);
   all.indeterminate = !all.checked && chosen.size > 0;
   bar.dataset.chosen = chosen.size;
-  bar.querySelector('[data-chosen-count]').textContent = chosen.size ? `${chosen.size} selected` : 'Nothing selected';
+  bar.querySelector('[data-chosen-count]').textContent = chosen.size ? t('{count} selected', { count: chosen.size }) : t('Nothing selected');
   bar.querySelector('[data-needs-choice]').disabled = !chosen.size;
 }
 

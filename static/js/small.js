@@ -1,5 +1,7 @@
 // Copying an id, a letter in place of a picture that does not come, and how close together the rows stand.
 
+import { t } from './words.js';
+
 document.querySelectorAll('[data-copy]').forEach(show);
 for (const event of ['htmx:afterSwap', 'desk:rows']) document.addEventListener(event, () => document.querySelectorAll('[data-copy][hidden]').forEach(show));
 
@@ -14,10 +16,10 @@ document.addEventListener('click', async (event) => {
   try {
     await navigator.clipboard.writeText(button.dataset.copy);
     button.dataset.copied = '';
-    if (voice) voice.textContent = 'Copied';
+    if (voice) voice.textContent = t('Copied');
     setTimeout(() => delete button.dataset.copied, 2_000);
   } catch {
-    if (voice) voice.textContent = 'This browser does not let the page copy. Mark the text instead.';
+    if (voice) voice.textContent = t('This browser does not let the page copy. Mark the text instead.');
   }
 });
 

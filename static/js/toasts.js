@@ -1,5 +1,7 @@
 // Short news at the edge of the page. What went wrong stays until it is dismissed.
 
+import { t } from './words.js';
+
 const STAY_MS = 8_000;
 const toasts = document.getElementById('toasts');
 
@@ -23,7 +25,7 @@ function say(text) {
   close.type = 'button';
   close.className = 'linklike';
   close.dataset.closeToast = '';
-  close.textContent = 'Dismiss';
+  close.textContent = t('Dismiss');
   toast.append(words, close);
   toasts.append(toast);
   settle(toast);
@@ -34,10 +36,10 @@ document.addEventListener('htmx:afterRequest', ({ detail }) => detail.elt.closes
 document.addEventListener('htmx:responseError', (event) => {
   const { status } = event.detail.xhr;
   if (status === 401) return; // on its way to log-in
-  if (status === 403) say('Your role may not do this, or the page is too old. Load the page again; nothing was changed.');
-  else if (status === 404) say('This is not there any more. Load the page again.');
-  else say(`The desk answered with a fault (${status}). Load the page again to see what stands.`);
+  if (status === 403) say(t('Your role may not do this, or the page is too old. Load the page again; nothing was changed.'));
+  else if (status === 404) say(t('This is not there any more. Load the page again.'));
+  else say(t('The desk answered with a fault ({status}). Load the page again to see what stands.', { status }));
 });
-document.addEventListener('htmx:sendError', () => say('The desk did not answer. Look at your connection; then load the page again to see what stands.'));
+document.addEventListener('htmx:sendError', () => say(t('The desk did not answer. Look at your connection; then load the page again to see what stands.')));
 new MutationObserver(() => toasts.querySelectorAll('.toast').forEach(settle)).observe(toasts, { childList: true });
 toasts.querySelectorAll('.toast').forEach(settle);

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Max
+from django.utils.translation import gettext
 
 from withdrawals.actions.audit import Fact, Origin, Value, record
 from withdrawals.actions.budget import estimated_end
@@ -29,6 +30,7 @@ from withdrawals.models import (
 from withdrawals.models.batch import LIVE_STATES
 from withdrawals.models.item import cancel_window
 from withdrawals.models.status import FINAL
+from withdrawals.models.words import as_kept
 
 MAX_ITEMS = 2_000
 SHOWN_OF_AN_EXCLUSION = 50
@@ -70,9 +72,13 @@ def draft_batch(*, item_ids: Sequence[int], selection: str, actor: User, origin:
     """
     ids = list(dict.fromkeys(item_ids))
     if not ids:
-        raise BatchRefused("Nothing is selected.")
+        raise BatchRefused(gettext("Nothing is selected."))
     if len(ids) > MAX_ITEMS:
-        raise BatchRefused(f"{len(ids):,} items are selected; a batch takes at most {MAX_ITEMS:,}. Narrow the filter.")
+        raise BatchRefused(
+            gettext("{count} items are selected; a batch takes at most {most}. Narrow the filter.").format(
+                count=f"{len(ids):,}", most=f"{MAX_ITEMS:,}"
+            )
+        )
     with transaction.atomic():
         items = Item.objects.select_related("trade").in_bulk(ids)
         batch = Batch.objects.create(
@@ -102,12 +108,13 @@ def _open_ones(items: Sequence[Item]) -> dict[int, Cancellation]:
 
 def _exclusion(item: Item, first: Cancellation | None, now: datetime) -> tuple[str, str]:
     """Why this item is left out: a word to group by and the sentence; both empty where it is not."""
-    if first is not None:
-        return ALREADY_ASKED, already_asked(first)
-    refusal = item.cancel_refusal(now)
-    if refusal is None or refusal.rule == Rule.OLD_ENOUGH:
-        return "", ""
-    return str(refusal.rule), refusal.sentence
+    with as_kept():
+        if first is not None:
+            return ALREADY_ASKED, already_asked(first)
+        refusal = item.cancel_refusal(now)
+        if refusal is None or refusal.rule == Rule.OLD_ENOUGH:
+            return "", ""
+        return str(refusal.rule), refusal.sentence
 
 
 def preview(batch: Batch, *, now: datetime) -> Preview:
@@ -166,7 +173,9 @@ def start_batch(*, batch_id: int, reason: str, note: str, actor: User, origin: O
     with transaction.atomic():
         batch = Batch.objects.get(pk=batch_id)
         if batch.requested_by_id != actor.pk:
-            raise BatchRefused(f"{batch.requested_by} made this selection, and only they can start it.")
+            raise BatchRefused(
+                gettext("{who} made this selection, and only they can start it.").format(who=batch.requested_by)
+            )
         facts = _start(batch, reason, note, actor, now)
         record(facts, origin=origin, now=now)
     return batch
@@ -179,7 +188,7 @@ def _start(batch: Batch, reason: str, note: str, actor: User, now: datetime) -> 
         state=BatchState.RUNNING, reason=reason, note=note, started_at=now, send_from=send_from
     )
     if not started:
-        raise BatchRefused("This batch was already started.")
+        raise BatchRefused(gettext("This batch was already started."))
     batch.refresh_from_db()
     rows = list(batch.items.filter(excluded_rule="").order_by("position"))
     # Trades before items, and each in the order of their keys: news lock in that order too.
@@ -275,7 +284,7 @@ def undo_batch(*, batch_id: int, actor: User, origin: Origin, now: datetime) -> 
     with transaction.atomic():
         batch = Batch.objects.get(pk=batch_id)
         if batch.send_from is None or now >= batch.send_from:
-            raise BatchRefused("Too late to undo: the first requests may have left. Stop the batch instead.")
+            raise BatchRefused(gettext("Too late to undo: the first requests may have left. Stop the batch instead."))
         return _turn(batch_id, LIVE_STATES, BatchState.STOPPED, origin, now)
 
 
@@ -285,7 +294,11 @@ def _turn(batch_id: int, out_of: Sequence[BatchState], to: BatchState, origin: O
         ended_at = now if to == BatchState.STOPPED else None
         if not Batch.objects.filter(pk=batch_id, state__in=out_of).update(state=to, ended_at=ended_at):
             batch.refresh_from_db()
-            raise BatchRefused(f"Somebody was quicker. This batch stands at: {batch.get_state_display().lower()}.")
+            raise BatchRefused(
+                gettext("Somebody was quicker. This batch stands at: {state}.").format(
+                    state=batch.get_state_display().lower()
+                )
+            )
         facts = take_back_rest(batch, now=now) if to == BatchState.STOPPED else []
         if to == BatchState.RUNNING:
             drain_cancellations.enqueue()
@@ -330,7 +343,7 @@ def request_whole_trade(
         unended = trade.items.select_related("trade").exclude(status__in=FINAL).order_by("position", "pk")
         items = list(unended)
         if not items:
-            raise BatchRefused("Everything of this trade has ended; there is nothing left to cancel.")
+            raise BatchRefused(gettext("Everything of this trade has ended; there is nothing left to cancel."))
         first_asked = _open_ones(items)
         for item in items:
             if item.pk in first_asked:

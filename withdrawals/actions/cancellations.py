@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Max, Q
+from django.utils.translation import gettext, gettext_noop
 
 from withdrawals.actions.audit import Fact, Origin, Value, record
 from withdrawals.actions.sending import drain_cancellations
@@ -111,13 +112,15 @@ def armed_for(item: Item, fires_at: datetime) -> str:
 def already_asked(first: Cancellation) -> str:
     """Who was first and when, for the one who comes second; `first` has its person loaded."""
     if first.state == CancellationState.SCHEDULED:
-        return (
-            f"Already armed by {first.requested_by} at {first.requested_at:%H:%M:%S} UTC: "
-            f"it asks AssetPay at {first.send_from:%H:%M:%S} UTC."
+        return gettext("Already armed by {who} at {at} UTC: it asks AssetPay at {send_from} UTC.").format(
+            who=first.requested_by,
+            at=f"{first.requested_at:%H:%M:%S}",
+            send_from=f"{first.send_from:%H:%M:%S}",
         )
-    return (
-        f"Already asked for by {first.requested_by} at {first.requested_at:%H:%M:%S} UTC: "
-        f"{first.get_state_display().lower()}."
+    return gettext("Already asked for by {who} at {at} UTC: {state}.").format(
+        who=first.requested_by,
+        at=f"{first.requested_at:%H:%M:%S}",
+        state=first.get_state_display().lower(),
     )
 
 
@@ -139,14 +142,14 @@ def _insert(cancellation: Cancellation, number: int | None, now: datetime) -> No
     item = cancellation.item
     last = item.cancellations.aggregate(last=Max("number"))["last"] or 0
     if number is not None and number != last + 1:
-        raise CancelRefused("This request was already made. The row below shows what became of it.")
+        raise CancelRefused(gettext("This request was already made. The row below shows what became of it."))
     cancellation.number, cancellation.requested_at, cancellation.changed_at = last + 1, now, now
     try:
         with transaction.atomic():
             cancellation.save(force_insert=True)
     except IntegrityError as error:
         _refuse_second(item)
-        raise CancelRefused("Somebody else asked for this a moment ago.") from error
+        raise CancelRefused(gettext("Somebody else asked for this a moment ago.")) from error
 
 
 def _asked(cancellation: Cancellation) -> Fact:
@@ -168,7 +171,9 @@ def undo_cancellation(*, cancellation_id: int, actor: User, origin: Origin, now:
         fact = take_back(cancellation, because=f"Taken back by {actor}.", now=now)
         if fact is None:
             cancellation.refresh_from_db()
-            raise UndoRefused(f"Too late to undo: {cancellation.get_state_display().lower()}.")
+            raise UndoRefused(
+                gettext("Too late to undo: {state}.").format(state=cancellation.get_state_display().lower())
+            )
         record([fact], origin=origin, now=now)
     cancellation.refresh_from_db()
     return cancellation
@@ -196,7 +201,9 @@ def retry_cancellation(*, cancellation_id: int, actor: User, origin: Origin, now
             )
         )
         if not moved:
-            raise RetryRefused(f"It does not wait for anybody: {cancellation.get_state_display().lower()}.")
+            raise RetryRefused(
+                gettext("It does not wait for anybody: {state}.").format(state=cancellation.get_state_display().lower())
+            )
         drain_cancellations.enqueue()
         before = {"needs_person": cancellation.needs_person}
         fact = Fact("cancellation.retried", item=cancellation.item, before=before, after={"needs_person": ""})
@@ -220,7 +227,7 @@ def follow_items(items: Iterable[Item], *, now: datetime) -> list[Fact]:
         item = ended[cancellation.item_id]
         end = CancellationState.CONFIRMED if item.ended_undelivered else CancellationState.OVERTAKEN
         row = Cancellation.objects.filter(pk=cancellation.pk, state__in=OPEN_STATES)
-        because = "The item ended before AssetPay was asked." if cancellation.claim == 0 else ""
+        because = gettext_noop("The item ended before AssetPay was asked.") if cancellation.claim == 0 else ""
         if row.move(
             to=end,
             now=now,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_noop
 
 from withdrawals import gateway
 from withdrawals.actions import trades
@@ -26,8 +27,8 @@ UNDERSTOOD = ("kind", "subject_id", "verdict", "problem", "changes", "trade", "a
 KEPT_REJECTED_CALLS = 1_000
 # AssetPay hangs up on an approval after ten seconds, and 503 is its answer here whatever happens: no need to wait long.
 APPROVAL_WAIT_MS = 2_500
-FORGOTTEN = "Its bytes were forgotten when they were old; nothing rested on them, and nothing was done."
-CONFLICT = "The same delivery id came before with another body."
+FORGOTTEN = gettext_noop("Its bytes were forgotten when they were old; nothing rested on them, and nothing was done.")
+CONFLICT = gettext_noop("The same delivery id came before with another body.")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from django.db.models import Case, Count, F, Max, Sum, When
 from django.db.models.functions import Coalesce
 from django.tasks import task
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from withdrawals.assetpay.callbacks import Kind
 from withdrawals.models import (
@@ -37,6 +38,7 @@ from withdrawals.models.cancellation import OPEN_STATES
 from withdrawals.models.money import UsdField
 from withdrawals.models.refund_rules import REVERTED_BY_USER
 from withdrawals.models.status import FINAL, UNDELIVERED, Status
+from withdrawals.models.words import Words
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ class Invariant:
     """A promise, the property of docs/faults.md that it stands for, and the query that finds what breaks it."""
 
     name: str
-    promise: str
+    promise: Words
     broken_rows: Callable[[datetime], Iterable[str]]
 
 
@@ -154,37 +156,67 @@ def _triggers_missing(_: datetime) -> Iterable[str]:
 
 
 INVARIANTS = (
-    Invariant("one-open-cancellation", "An item has at most one open cancellation (P9).", _two_open_cancellations),
     Invariant(
-        "cancellations-numbered", "The cancellations of an item are numbered without gaps (P9).", _gaps_in_numbers
-    ),
-    Invariant("sent-under-permit", "Nothing was sent to AssetPay without a permit (P10).", _sent_without_permit),
-    Invariant(
-        "within-the-limit", "No minute of the last hour holds more cancels than the limit (P14).", _over_the_limit
-    ),
-    Invariant("sending-ends", "No cancellation stays with a worker that is gone (P11).", _stuck_in_sending),
-    Invariant("ended-items-rest", "An item that has ended holds no open cancellation (P6).", _open_though_ended),
-    Invariant("approvals-unanswered", "No approval was ever acknowledged (P16).", _acknowledged_approval),
-    Invariant("deliveries-understood", "Every callback that was kept has its verdict (P8).", _never_understood),
-    Invariant("refund-is-its-ledger", "What a refund paid is the sum of its ledger (P21).", _refund_is_not_its_ledger),
-    Invariant("refund-within-price", "No refund paid more than the item cost (P19).", _paid_more_than_the_price),
-    Invariant(
-        "undelivered-has-refund", "An item that ended undelivered has its refund (P20).", _undelivered_without_refund
+        "one-open-cancellation",
+        gettext_lazy("An item has at most one open cancellation (P9)."),
+        _two_open_cancellations,
     ),
     Invariant(
-        "refund-has-cause", "No refund is due for an item that was delivered or is open (P22).", _refund_without_cause
+        "cancellations-numbered",
+        gettext_lazy("The cancellations of an item are numbered without gaps (P9)."),
+        _gaps_in_numbers,
+    ),
+    Invariant(
+        "sent-under-permit", gettext_lazy("Nothing was sent to AssetPay without a permit (P10)."), _sent_without_permit
+    ),
+    Invariant(
+        "within-the-limit",
+        gettext_lazy("No minute of the last hour holds more cancels than the limit (P14)."),
+        _over_the_limit,
+    ),
+    Invariant(
+        "sending-ends", gettext_lazy("No cancellation stays with a worker that is gone (P11)."), _stuck_in_sending
+    ),
+    Invariant(
+        "ended-items-rest", gettext_lazy("An item that has ended holds no open cancellation (P6)."), _open_though_ended
+    ),
+    Invariant("approvals-unanswered", gettext_lazy("No approval was ever acknowledged (P16)."), _acknowledged_approval),
+    Invariant(
+        "deliveries-understood", gettext_lazy("Every callback that was kept has its verdict (P8)."), _never_understood
+    ),
+    Invariant(
+        "refund-is-its-ledger",
+        gettext_lazy("What a refund paid is the sum of its ledger (P21)."),
+        _refund_is_not_its_ledger,
+    ),
+    Invariant(
+        "refund-within-price", gettext_lazy("No refund paid more than the item cost (P19)."), _paid_more_than_the_price
+    ),
+    Invariant(
+        "undelivered-has-refund",
+        gettext_lazy("An item that ended undelivered has its refund (P20)."),
+        _undelivered_without_refund,
+    ),
+    Invariant(
+        "refund-has-cause",
+        gettext_lazy("No refund is due for an item that was delivered or is open (P22)."),
+        _refund_without_cause,
     ),
     Invariant(
         "reversed-by-customer",
-        "What the customer reversed is never due without a look (P22).",
+        gettext_lazy("What the customer reversed is never due without a look (P22)."),
         _reversed_by_the_customer_and_due,
     ),
-    Invariant("log-without-gap", "The audit log has no gap and ends at its head (P25).", _log_has_a_gap),
+    Invariant("log-without-gap", gettext_lazy("The audit log has no gap and ends at its head (P25)."), _log_has_a_gap),
     Invariant(
-        "log-links", "The newest entries of the audit log are unedited and linked (P25).", _newest_entries_do_not_link
+        "log-links",
+        gettext_lazy("The newest entries of the audit log are unedited and linked (P25)."),
+        _newest_entries_do_not_link,
     ),
     Invariant(
-        "triggers-stand", "The database refuses changes of the audit log and the ledger (F74).", _triggers_missing
+        "triggers-stand",
+        gettext_lazy("The database refuses changes of the audit log and the ledger (F74)."),
+        _triggers_missing,
     ),
 )
 

@@ -7,6 +7,8 @@ rule that an outcome nobody knows is never called failed or done.
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from django.utils.translation import gettext_noop
+
 from withdrawals.assetpay.errors import NotSent, OutcomeUnknown, Refused, TokenRejected, ToldToWait
 from withdrawals.assetpay.verdicts import BUSY_KEYS
 from withdrawals.gateway import CancelAnswer, CannotAsk
@@ -67,7 +69,9 @@ def judge_answer(cancellation: Cancellation, answer: CancelAnswer | Exception, *
                 changes={"accepted_at": now},
             )
         case TokenRejected() if cancellation.token_renewals == 0:
-            again = _again(cancellation, now, "AssetPay did not take our token; it is sent again with a new one.")
+            again = _again(
+                cancellation, now, gettext_noop("AssetPay did not take our token; it is sent again with a new one.")
+            )
             return _refusal(answer, again.state, again.changes | {"token_renewals": 1})
         case Refused():
             return _judge_refusal(cancellation, answer, now)
@@ -106,7 +110,7 @@ def judge_answer(cancellation: Cancellation, answer: CancelAnswer | Exception, *
 def judge_lost_worker(cancellation: Cancellation, *, now: datetime) -> Judgement:
     """What it means that a worker died with the cancellation in its hands: the request may have left or not."""
     judgement = _judge_unknown(
-        cancellation, "The worker stopped before AssetPay's answer was known.", now, lost_answer=True
+        cancellation, gettext_noop("The worker stopped before AssetPay's answer was known."), now, lost_answer=True
     )
     count = min(cancellation.lost_worker_count + 1, 1_000)
     judgement.changes["lost_worker_count"] = count
@@ -160,7 +164,7 @@ def _judge_refusal(cancellation: Cancellation, answer: Refused, now: datetime) -
         return _refusal(answer, rearmed, changes)
     if cancellation.was_uncertain and answer.key != TOO_SOON:
         # "Not cancellable" may mean that the attempt whose answer was lost is being carried out.
-        waits_for = "AssetPay refuses now, but an earlier request may already be cancelling it."
+        waits_for = gettext_noop("AssetPay refuses now, but an earlier request may already be cancelling it.")
         return _refusal(answer, CancellationState.UNCERTAIN, _reads_from(now) | {"waits_for": waits_for})
     return _refusal(answer, CancellationState.REFUSED, {})
 
@@ -206,7 +210,9 @@ def _judge_unknown(
     waits_for = (
         f"No answer came. It is asked once more at {at:%H:%M:%S} UTC if no news comes first."
         if resend
-        else "No clear answer came. AssetPay's callback or a check will tell; do not promise anything yet."
+        else gettext_noop(
+            "No clear answer came. AssetPay's callback or a check will tell; do not promise anything yet."
+        )
     )
     changes: dict[str, Change] = _reads_from(now)
     changes |= {"may_resend": resend, "was_uncertain": True, "send_from": at, "waits_for": waits_for}

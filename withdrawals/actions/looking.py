@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from django.tasks import task
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from withdrawals import gateway
 from withdrawals.actions.audit import CLOCK, Fact, Origin, record
@@ -20,6 +21,7 @@ from withdrawals.actions.taking_back import take_back
 from withdrawals.actions.trades import mirror_fetched
 from withdrawals.assetpay.errors import AssetPayError
 from withdrawals.models import Cancellation, CancellationState, Item, Rule, SendBudget, Source, Status, Trade
+from withdrawals.models.words import as_kept
 
 log = logging.getLogger(__name__)
 
@@ -163,8 +165,11 @@ def disarmed_because(cancellation: Cancellation, now: datetime) -> str:
     """Why an armed cancellation (its item fresh) must not fire, in a sentence; empty where it may."""
     item: Item = cancellation.item
     if item.status in OFFERED and cancellation.armed_status not in OFFERED:
-        return "Disarmed: the offer went out to the customer since this was armed. It can still be cancelled by hand."
-    refusal = item.cancel_refusal(now)
+        return gettext_noop(
+            "Disarmed: the offer went out to the customer since this was armed. It can still be cancelled by hand."
+        )
+    with as_kept():
+        refusal = item.cancel_refusal(now)
     if refusal is None or refusal.rule == Rule.OLD_ENOUGH:
         return ""
     return f"Disarmed: {refusal.sentence}"

@@ -15,6 +15,7 @@ from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import F, Q
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from withdrawals.actions.audit import Fact, Origin, Value, record
 from withdrawals.models import AuditEntry, Role, User
@@ -40,7 +41,7 @@ def create_person(*, email: str, role: Role, password: str | None, origin: Origi
         raise PersonRefused(" ".join(error.messages)) from error
     with transaction.atomic():
         if User.objects.filter(email__iexact=email).exists():
-            raise PersonRefused(f"{email} already has an account.")
+            raise PersonRefused(gettext("{email} already has an account.").format(email=email))
         person = User.objects.create_user(email, password)
         person.groups.add(Group.objects.get(name=role.value))
         fact = Fact("person.created", after={"email": email, "role": role.value})
@@ -91,10 +92,10 @@ def change_role(*, person_id: int, role: Role, actor: User, origin: Origin, now:
     Raises PersonRefused for oneself, for the last admin, and where the role is theirs already.
     """
     with transaction.atomic():
-        person = _locked(person_id, actor=actor, deed="change your own role")
+        person = _locked(person_id, actor=actor, deed=gettext("change your own role"))
         before = ", ".join(person.role_names)
         if before == role.value:
-            raise PersonRefused(f"{person.email} is {role.value} already.")
+            raise PersonRefused(gettext("{email} is {role} already.").format(email=person.email, role=role.value))
         if role != Role.ADMIN:
             _keep_an_admin(person)
         person.groups.set([Group.objects.get(name=role.value)])
@@ -109,9 +110,9 @@ def switch_off(*, person_id: int, actor: User, origin: Origin, now: datetime) ->
     Raises PersonRefused for oneself, for the last admin, and where it is closed already.
     """
     with transaction.atomic():
-        person = _locked(person_id, actor=actor, deed="switch yourself off")
+        person = _locked(person_id, actor=actor, deed=gettext("switch yourself off"))
         if not person.is_active:
-            raise PersonRefused(f"{person.email} is switched off already.")
+            raise PersonRefused(gettext("{email} is switched off already.").format(email=person.email))
         _keep_an_admin(person)
         person.is_active = False
         person.session_epoch += 1
@@ -128,9 +129,9 @@ def switch_on(*, person_id: int, actor: User, origin: Origin, now: datetime) -> 
     Raises PersonRefused where it is open already.
     """
     with transaction.atomic():
-        person = _locked(person_id, actor=actor, deed="switch yourself on")
+        person = _locked(person_id, actor=actor, deed=gettext("switch yourself on"))
         if person.is_active:
-            raise PersonRefused(f"{person.email} is switched on already.")
+            raise PersonRefused(gettext("{email} is switched on already.").format(email=person.email))
         person.is_active = True
         person.save(update_fields=["is_active"])
         record([_switched(person)], origin=origin, now=now)
@@ -152,7 +153,7 @@ def reset_factor(*, person_id: int, actor: User, origin: Origin, now: datetime) 
     Raises PersonRefused for oneself: a stolen session must not be able to take its owner's factor away.
     """
     with transaction.atomic():
-        person = _locked(person_id, actor=actor, deed="reset your own second factor here")
+        person = _locked(person_id, actor=actor, deed=gettext("reset your own second factor here"))
         _forget_factors(person)
         record([Fact("person.factor_reset", after=_named(person))], origin=origin, now=now)
     return person
@@ -161,17 +162,19 @@ def reset_factor(*, person_id: int, actor: User, origin: Origin, now: datetime) 
 def _locked(person_id: int, *, actor: User, deed: str) -> User:
     """The person, with every admin locked: two admins who demote each other at one instant must take turns."""
     if person_id == actor.pk:
-        raise PersonRefused(f"You cannot {deed}; another admin can.")
+        raise PersonRefused(gettext("You cannot {deed}; another admin can.").format(deed=deed))
     involved = User.objects.filter(Q(groups__name=Role.ADMIN) | Q(pk=person_id)).order_by("pk")
     list(involved.select_for_update(no_key=True, of=("self",)))
     if not User.objects.admins().filter(pk=actor.pk).exists():
-        raise PersonRefused("You are no admin any more; nothing was changed.")
+        raise PersonRefused(gettext("You are no admin any more; nothing was changed."))
     return User.objects.get(pk=person_id)
 
 
 def _keep_an_admin(person: User) -> None:
     if not User.objects.admins().exclude(pk=person.pk).exists():
-        raise PersonRefused(f"{person.email} is the last admin; make somebody else one first.")
+        raise PersonRefused(
+            gettext("{email} is the last admin; make somebody else one first.").format(email=person.email)
+        )
 
 
 def _forget_factors(person: User) -> None:

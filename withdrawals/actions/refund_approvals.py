@@ -5,6 +5,7 @@ from datetime import datetime
 from django.db import transaction
 from django.tasks import task
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from withdrawals.actions.audit import CLOCK, Origin, record
 from withdrawals.actions.refunds import (
@@ -34,7 +35,7 @@ def approve_refund(*, refund_id: int, seen: str, actor: User, origin: Origin, no
         refund = take(refund_id)
         approval = _open_approval(refund)
         if seen != approval.seal:
-            raise RefundChanged("This request is not the one on your page. Look at it again, then approve.")
+            raise RefundChanged(gettext("This request is not the one on your page. Look at it again, then approve."))
         refused = approval.refusal(actor, now)
         if refused:
             raise SupervisorNeeded(refused)
@@ -57,9 +58,9 @@ def send_back_refund(*, refund_id: int, seen: str, reason: str, actor: User, ori
         refund = take(refund_id)
         approval = _open_approval(refund)
         if seen != approval.seal:
-            raise RefundChanged("This request is not the one on your page. Look at it again.")
+            raise RefundChanged(gettext("This request is not the one on your page. Look at it again."))
         if not actor.may("approve_refund") and actor.pk != approval.asked_by_id:
-            raise SupervisorNeeded("Only a supervisor, or who asked, can send this back.")
+            raise SupervisorNeeded(gettext("Only a supervisor, or who asked, can send this back."))
         ended = end_approval(approval, to=ApprovalState.SENT_BACK, reason=reason, item=refund.item, by=actor, now=now)
         record([ended, put_back(refund, now=now)], origin=origin, now=now)
     return Refund.objects.select_related("item__trade").get(pk=refund_id)
@@ -71,12 +72,13 @@ def _open_approval(refund: Refund) -> RefundApproval:
         return refund.approvals.select_related("asked_by").get(state=ApprovalState.OPEN)
     if refund.state == RefundState.CONFIRMED:
         raise RefundChanged(
-            f"Already confirmed: asked for by {refund.confirmed_by}, reference {refund.reference}. "
-            "Nothing was paid twice."
+            gettext("Already confirmed: asked for by {who}, reference {reference}. Nothing was paid twice.").format(
+                who=refund.confirmed_by, reference=refund.reference
+            )
         )
     last = refund.approvals.order_by("number").last()
     if last is None:
-        raise RefundRefused("Nobody asked for a second person here.")
+        raise RefundRefused(gettext("Nobody asked for a second person here."))
     raise RefundChanged(f"{last.get_state_display()}. {last.ended_reason}")
 
 

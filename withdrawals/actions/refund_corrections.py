@@ -4,6 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
+from django.utils.translation import gettext, gettext_lazy
 
 from withdrawals.actions.audit import Fact, Origin, Value, record
 from withdrawals.actions.refunds import (
@@ -18,8 +19,8 @@ from withdrawals.actions.refunds import (
 from withdrawals.models import EntryKind, Refund, RefundState, User
 from withdrawals.models.money import UsdField
 
-TAKEN = "Somebody else decided this refund a moment ago. Nothing was changed."
-STALE = "This refund changed after your page was loaded. Look at it again, then decide."
+TAKEN = gettext_lazy("Somebody else decided this refund a moment ago. Nothing was changed.")
+STALE = gettext_lazy("This refund changed after your page was loaded. Look at it again, then decide.")
 
 
 def compensate_refund(*, refund_id: int, seen: str, reason: str, actor: User, origin: Origin, now: datetime) -> Refund:
@@ -30,7 +31,7 @@ def compensate_refund(*, refund_id: int, seen: str, reason: str, actor: User, or
     with transaction.atomic():
         refund = take(refund_id)
         if refund.state != RefundState.CONFIRMED:
-            raise RefundChanged("This refund is not confirmed (any more), so there is nothing to compensate.")
+            raise RefundChanged(gettext("This refund is not confirmed (any more), so there is nothing to compensate."))
         if refund.fingerprint() != seen:
             raise RefundChanged(STALE)
         paid, reference = refund.net, refund.reference
@@ -81,7 +82,7 @@ def reopen_refund(*, refund_id: int, seen: str, reason: str, actor: User, origin
     with transaction.atomic():
         refund = take(refund_id)
         if refund.state != RefundState.WAIVED:
-            raise RefundChanged("This refund is not waived (any more).")
+            raise RefundChanged(gettext("This refund is not waived (any more)."))
         if refund.fingerprint() != seen:
             raise RefundChanged(STALE)
         before = described(refund.state, refund.cause, refund.amount)
@@ -124,7 +125,7 @@ def set_refund_amount(
         refuse_unless_open(refund, seen=seen)
         amount = UsdField.round(amount)
         if refund.state != RefundState.IN_REVIEW:
-            raise RefundRefused("The rules give the amount of this refund; only one in review can be set.")
+            raise RefundRefused(gettext("The rules give the amount of this refund; only one in review can be set."))
         _refuse_amount(refund, amount)
         moved = Refund.objects.filter(pk=refund.pk, state=RefundState.IN_REVIEW).update(
             amount=amount, set_amount=amount, set_by=actor, set_reason=reason, changed_at=now
@@ -140,9 +141,17 @@ def set_refund_amount(
 
 def _refuse_amount(refund: Refund, amount: Decimal) -> None:
     if amount <= 0:
-        raise RefundRefused("An amount is more than zero; to pay nothing, waive the refund.")
+        raise RefundRefused(gettext("An amount is more than zero; to pay nothing, waive the refund."))
     if refund.price and amount > refund.price:
-        raise RefundRefused(f"The customer was charged ${refund.price:.2f}: more than that cannot be owed.")
+        raise RefundRefused(
+            gettext("The customer was charged ${price}: more than that cannot be owed.").format(
+                price=f"{refund.price:.2f}"
+            )
+        )
     total = refund.item.trade.total_price
     if not refund.price and total and amount > total:
-        raise RefundRefused(f"The whole trade cost ${total:.2f}: more than that cannot be owed for one item.")
+        raise RefundRefused(
+            gettext("The whole trade cost ${total}: more than that cannot be owed for one item.").format(
+                total=f"{total:.2f}"
+            )
+        )

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext, gettext_noop
 
 from withdrawals.actions.audit import Fact, Origin, Value, record
 from withdrawals.models import (
@@ -137,7 +138,7 @@ def end_approval(
         state=to, ended_by=by, ended_at=now, ended_reason=reason[:500]
     )
     if not moved:
-        raise RefundChanged("Somebody else decided this a moment ago. Nothing was paid twice.")
+        raise RefundChanged(gettext("Somebody else decided this a moment ago. Nothing was paid twice."))
     after: dict[str, Value] = {"approval": str(to), "number": approval.number, "asked_by": approval.asked_by.email}
     return Fact(f"refund.approval_{to}", item=item, before={"approval": "open"}, after=after, reason=reason)
 
@@ -182,7 +183,7 @@ def _expire(refund: Refund, *, now: datetime) -> list[Fact]:
     approval = refund.approvals.filter(state=ApprovalState.OPEN).select_related("asked_by").get()
     if now < approval.expires_at:
         return []
-    reason = "No second person looked in time."
+    reason = gettext_noop("No second person looked in time.")
     ended = end_approval(approval, to=ApprovalState.EXPIRED, reason=reason, item=refund.item, by=None, now=now)
     return [ended, put_back(refund, now=now)]
 
@@ -221,9 +222,11 @@ def confirm_refund(*, refund_id: int, seen: str, reference: str, actor: User, or
         refund = take(refund_id)
         refuse_unless_open(refund, seen=seen)
         if refund.state == RefundState.IN_REVIEW and not actor.may("settle_refund"):
-            raise SupervisorNeeded("This refund is in review: a supervisor must confirm it.")
+            raise SupervisorNeeded(gettext("This refund is in review: a supervisor must confirm it."))
         if not refund.amount:
-            raise RefundRefused("No price was ever reported, so there is no amount yet: a supervisor sets it first.")
+            raise RefundRefused(
+                gettext("No price was ever reported, so there is no amount yet: a supervisor sets it first.")
+            )
         missing = refund.evidence_refusal(now)
         if missing:
             raise EvidenceMissing(missing)
@@ -239,23 +242,37 @@ def refuse_unless_open(refund: Refund, *, seen: str) -> None:
     """Raise RefundChanged or RefundRefused where a refund is not open, or not what was seen."""
     if refund.state == RefundState.CONFIRMED:
         raise RefundChanged(
-            f"Already confirmed by {refund.confirmed_by} on {refund.confirmed_at:%d %b %Y at %H:%M:%S} UTC "
-            f"with reference {refund.reference}. Nothing was paid twice."
+            gettext(
+                "Already confirmed by {who} on {at} UTC with reference {reference}. Nothing was paid twice."
+            ).format(
+                who=refund.confirmed_by,
+                at=f"{refund.confirmed_at:%d %b %Y at %H:%M:%S}",
+                reference=refund.reference,
+            )
         )
     if refund.state == RefundState.WAIVED:
         raise RefundChanged(
-            f"Waived by {refund.waived_by} on {refund.waived_at:%d %b %Y at %H:%M:%S} UTC: {refund.waived_reason}"
+            gettext("Waived by {who} on {at} UTC: {reason}").format(
+                who=refund.waived_by,
+                at=f"{refund.waived_at:%d %b %Y at %H:%M:%S}",
+                reason=refund.waived_reason,
+            )
         )
     if refund.state == RefundState.AWAITING:
         approval = refund.approvals.filter(state=ApprovalState.OPEN).select_related("asked_by").get()
         raise RefundChanged(
-            f"{approval.asked_by} already asked a second person on {approval.asked_at:%d %b %Y at %H:%M:%S} UTC, "
-            f"with reference {approval.reference}."
+            gettext("{who} already asked a second person on {at} UTC, with reference {reference}.").format(
+                who=approval.asked_by,
+                at=f"{approval.asked_at:%d %b %Y at %H:%M:%S}",
+                reference=approval.reference,
+            )
         )
     if refund.state == RefundState.NOT_OWED:
-        raise RefundRefused(f"Nothing is owed for this item: {refund.get_cause_display().lower()}.")
+        raise RefundRefused(
+            gettext("Nothing is owed for this item: {cause}.").format(cause=refund.get_cause_display().lower())
+        )
     if refund.fingerprint() != seen:
-        raise RefundChanged("This refund changed after your page was loaded. Look at it again, then decide.")
+        raise RefundChanged(gettext("This refund changed after your page was loaded. Look at it again, then decide."))
 
 
 def _ask_second_person(refund: Refund, *, reference: str, actor: User, now: datetime) -> Fact:
@@ -264,7 +281,7 @@ def _ask_second_person(refund: Refund, *, reference: str, actor: User, now: date
         state=RefundState.AWAITING, changed_at=now
     )
     if not moved:
-        raise RefundChanged("Somebody else decided this refund a moment ago. Nothing was paid twice.")
+        raise RefundChanged(gettext("Somebody else decided this refund a moment ago. Nothing was paid twice."))
     approval = RefundApproval.objects.create(
         refund=refund,
         number=refund.approvals.count() + 1,
@@ -284,7 +301,7 @@ def _ask_second_person(refund: Refund, *, reference: str, actor: User, now: date
 def settle(refund: Refund, *, reference: str, actor: User, approved_by: User | None, now: datetime) -> Fact:
     """Move a taken refund to confirmed and write its ledger row, in the caller's transaction; the fact to record."""
     if refund.amount is None:
-        raise RefundRefused("There is no amount to confirm.")
+        raise RefundRefused(gettext("There is no amount to confirm."))
     before = described(refund.state, refund.cause, refund.amount)
     key = reference_key(reference)
     moved = Refund.objects.filter(pk=refund.pk, state=refund.state, net=0, entries_made=refund.entries_made).update(
@@ -299,7 +316,7 @@ def settle(refund: Refund, *, reference: str, actor: User, approved_by: User | N
         changed_at=now,
     )
     if not moved:
-        raise RefundChanged("Somebody else decided this refund a moment ago. Nothing was paid twice.")
+        raise RefundChanged(gettext("Somebody else decided this refund a moment ago. Nothing was paid twice."))
     write_entry(
         refund,
         EntryKind.CONFIRMATION,

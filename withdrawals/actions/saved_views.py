@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 
 from withdrawals.actions.audit import Fact, Origin, Value, record
 from withdrawals.models import SavedList, SavedView, User
@@ -19,7 +20,9 @@ def save_view(
 ) -> SavedView:
     """Keep `query` under `name`, for `actor` or for everybody. Raises ViewRefused for a name that is taken."""
     if SavedView.objects.filter(owner=actor, saved_list=saved_list).count() >= MOST_VIEWS:
-        raise ViewRefused(f"You have {MOST_VIEWS} views of this list already. Remove one first.")
+        raise ViewRefused(
+            gettext("You have {count} views of this list already. Remove one first.").format(count=MOST_VIEWS)
+        )
     try:
         with transaction.atomic():
             view = SavedView.objects.create(
@@ -27,7 +30,7 @@ def save_view(
             )
             record([Fact("view.saved", after=_described(view))], origin=origin, now=now)
     except IntegrityError as error:
-        raise ViewRefused(f"You already have a view called {name} here.") from error
+        raise ViewRefused(gettext("You already have a view called {name} here.").format(name=name)) from error
     return view
 
 

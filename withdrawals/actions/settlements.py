@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from withdrawals.actions.audit import Fact, Origin, Value, record
 from withdrawals.models import Cancellation, CancellationState, SettledAs, Settlement, User
@@ -49,9 +50,9 @@ def approve_settlement(*, settlement_id: int, actor: User, origin: Origin, now: 
     with transaction.atomic():
         settlement = Settlement.objects.select_related("cancellation__item__trade", "proposed_by").get(pk=settlement_id)
         if settlement.proposed_by_id == actor.pk:
-            raise SettleRefused("You proposed this yourself: a second person has to approve it.")
+            raise SettleRefused(gettext("You proposed this yourself: a second person has to approve it."))
         if settlement.settled_at is not None:
-            raise SettleRefused("This was already settled.")
+            raise SettleRefused(gettext("This was already settled."))
         cancellation = settlement.cancellation
         refusal = cancellation.settle_refusal(now)
         if refusal:
@@ -69,9 +70,9 @@ def _take(cancellation_id: int, outcome: str, note: str, now: datetime) -> Cance
     rows = Cancellation.objects.select_for_update(of=("self",), no_key=True).select_related("item__trade")
     cancellation = rows.get(pk=cancellation_id)
     if outcome != SettledAs.NOT_DONE:
-        raise SettleRefused('Only "not done" can be settled: that an item is undone is AssetPay\'s to say.')
+        raise SettleRefused(gettext('Only "not done" can be settled: that an item is undone is AssetPay\'s to say.'))
     if not note.strip():
-        raise SettleRefused("Say in the note how you know.")
+        raise SettleRefused(gettext("Say in the note how you know."))
     refusal = cancellation.settle_refusal(now)
     if refusal:
         raise SettleRefused(refusal)
@@ -116,7 +117,7 @@ def _settle(settlement: Settlement, cancellation: Cancellation, now: datetime) -
         ended_because=because[:500],
     )
     if not moved:
-        raise SettleRefused("News came meanwhile: look again.")
+        raise SettleRefused(gettext("News came meanwhile: look again."))
     settlement.settled_at = now
     settlement.save(update_fields=["settled_at", "approved_by"])
     before = {"cancellation": str(cancellation.state)}

@@ -3,12 +3,13 @@
 from datetime import datetime
 
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from withdrawals.actions.audit import WORKER, Fact, Origin, record
 from withdrawals.models import Batch, BatchState, Cancellation, CancellationState, Source
 from withdrawals.models.cancellation import NOT_LEFT_STATES
 
-STOPPED = "The batch was stopped before AssetPay was asked."
+STOPPED = gettext_noop("The batch was stopped before AssetPay was asked.")
 
 
 def take_back(cancellation: Cancellation, *, because: str, now: datetime) -> Fact | None:
@@ -47,7 +48,10 @@ def wind_up_batches(*, now: datetime) -> None:
     # Not asked once more either: what is unknown of them is for a person now.
     Cancellation.objects.filter(batch__state=BatchState.STOPPED, state=CancellationState.UNCERTAIN).filter(
         may_resend=True
-    ).update(may_resend=False, waits_for="No answer came, and the batch was stopped: it is not asked once more.")
+    ).update(
+        may_resend=False,
+        waits_for=gettext_noop("No answer came, and the batch was stopped: it is not asked once more."),
+    )
     for batch in Batch.objects.filter(state=BatchState.STOPPED, cancellations__state__in=NOT_LEFT_STATES).distinct():
         with transaction.atomic():
             record(take_back_rest(batch, now=now), origin=origin, now=now)

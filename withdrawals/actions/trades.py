@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import prefetch_related_objects
 from django.tasks import task
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from withdrawals import gateway
 from withdrawals.actions import cancellations, refunds
@@ -211,9 +212,9 @@ def check_trade(*, trade_id: int, actor_origin: Origin, now: datetime) -> Mirror
         fetched = gateway.fetch_trade(trade, now=now)
     except (AssetPayError, gateway.CannotAsk) as error:
         note_error_key(error, now=now)
-        raise CheckFailed(f"AssetPay could not be asked: {error}") from error
+        raise CheckFailed(gettext("AssetPay could not be asked: {error}").format(error=error)) from error
     if fetched is None:
-        raise CheckFailed("AssetPay does not know this trade. What is shown is the last that it told us.")
+        raise CheckFailed(gettext("AssetPay does not know this trade. What is shown is the last that it told us."))
     return mirror_fetched(fetched, origin=actor_origin, now=now)
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy
 
 from withdrawals.models.item import Item
 from withdrawals.models.trade import Trade
@@ -28,11 +29,11 @@ def entry_hash(content: list[object]) -> str:
 class Source(models.TextChoices):
     """The door that a change came in by."""
 
-    SCREEN = "screen", "Screen"
-    CALLBACK = "callback", "Callback"
-    READ = "read", "Read of AssetPay"
-    WORKER = "worker", "Worker"
-    COMMAND = "command", "Command line"
+    SCREEN = "screen", gettext_lazy("Screen")
+    CALLBACK = "callback", gettext_lazy("Callback")
+    READ = "read", gettext_lazy("Read of AssetPay")
+    WORKER = "worker", gettext_lazy("Worker")
+    COMMAND = "command", gettext_lazy("Command line")
 
 
 class AuditHead(models.Model):

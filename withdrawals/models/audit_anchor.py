@@ -5,6 +5,7 @@ from typing import Self
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy
 
 from withdrawals.models.audit_chain import Anchor
 
@@ -12,9 +13,9 @@ from withdrawals.models.audit_chain import Anchor
 class AnchorPlace(models.TextChoices):
     """Where an anchor goes."""
 
-    FILE = "file", "File"
-    EMAIL = "email", "Mail"
-    SLACK = "slack", "Slack"
+    FILE = "file", gettext_lazy("File")
+    EMAIL = "email", gettext_lazy("Mail")
+    SLACK = "slack", gettext_lazy("Slack")
 
 
 class AuditAnchorQuerySet(models.QuerySet["AuditAnchor"]):

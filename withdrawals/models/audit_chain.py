@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection, models, transaction
 from django.db.models import F, TextField
 from django.db.models.functions import Cast
+from django.utils.translation import gettext_lazy
 
 from withdrawals.models.audit import GENESIS, AuditEntry, AuditHead, entry_hash
 
@@ -32,11 +33,11 @@ PREVIOUS, NUMBER, AT, BEFORE, AFTER, HASH = 0, 1, 2, 8, 9, 14
 class TamperKind(models.TextChoices):
     """What can have been done to the log."""
 
-    EDITED = "edited", "Edited"
-    MISSING = "missing", "Missing"
-    INSERTED = "inserted", "Inserted"
-    TAIL_CUT = "tail_cut", "Tail cut"
-    REWRITTEN = "rewritten", "Rewritten"
+    EDITED = "edited", gettext_lazy("Edited")
+    MISSING = "missing", gettext_lazy("Missing")
+    INSERTED = "inserted", gettext_lazy("Inserted")
+    TAIL_CUT = "tail_cut", gettext_lazy("Tail cut")
+    REWRITTEN = "rewritten", gettext_lazy("Rewritten")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy
 
 from withdrawals.models.cancellation import NOT_LEFT_STATES, Cancellation, CancellationState, Lane
 from withdrawals.models.item import Item
@@ -14,11 +15,11 @@ from withdrawals.models.item import Item
 class BatchState(models.TextChoices):
     """Where a batch stands; the labels are the words on the screens."""
 
-    DRAFT = "draft", "Not started"
-    RUNNING = "running", "Running"
-    PAUSED = "paused", "Paused"
-    STOPPED = "stopped", "Stopped"
-    FINISHED = "finished", "Everything was asked"
+    DRAFT = "draft", gettext_lazy("Not started")
+    RUNNING = "running", gettext_lazy("Running")
+    PAUSED = "paused", gettext_lazy("Paused")
+    STOPPED = "stopped", gettext_lazy("Stopped")
+    FINISHED = "finished", gettext_lazy("Everything was asked")
 
 
 # Something of these may still leave.

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext, gettext_lazy
 
 from withdrawals.models.answers import answer_sentence
 from withdrawals.models.item import Item
@@ -15,15 +16,15 @@ from withdrawals.models.item import Item
 class CancellationState(models.TextChoices):
     """Where a cancellation stands; the labels are the words on the screens."""
 
-    SCHEDULED = "scheduled", "Scheduled"
-    REQUESTED = "requested", "Waiting to be sent"
-    SENDING = "sending", "Asking AssetPay"
-    ACCEPTED = "accepted", "Accepted"
-    UNCERTAIN = "uncertain", "Outcome unknown"
-    CONFIRMED = "confirmed", "Undone"
-    OVERTAKEN = "overtaken", "Delivered"
-    REFUSED = "refused", "Refused"
-    WITHDRAWN = "withdrawn", "Taken back"
+    SCHEDULED = "scheduled", gettext_lazy("Scheduled")
+    REQUESTED = "requested", gettext_lazy("Waiting to be sent")
+    SENDING = "sending", gettext_lazy("Asking AssetPay")
+    ACCEPTED = "accepted", gettext_lazy("Accepted")
+    UNCERTAIN = "uncertain", gettext_lazy("Outcome unknown")
+    CONFIRMED = "confirmed", gettext_lazy("Undone")
+    OVERTAKEN = "overtaken", gettext_lazy("Delivered")
+    REFUSED = "refused", gettext_lazy("Refused")
+    WITHDRAWN = "withdrawn", gettext_lazy("Taken back")
 
 
 OPEN_STATES = (
@@ -49,8 +50,8 @@ ACCEPTED_OPEN_LONG = timedelta(minutes=30)
 class Lane(models.TextChoices):
     """Who waits for it: somebody who clicked, or a batch. A part of the sending limit is kept for clicks."""
 
-    CLICK = "click", "Single clicks"
-    BATCH = "batch", "Batches and armed items"
+    CLICK = "click", gettext_lazy("Single clicks")
+    BATCH = "batch", gettext_lazy("Batches and armed items")
 
 
 def sending_lease() -> timedelta:
@@ -209,13 +210,13 @@ class Cancellation(models.Model):
         """Why a person may not settle this at `now`, in a sentence; empty where it may be."""
         if self.state == CancellationState.UNCERTAIN:
             if self.may_resend and not self.needs_person:
-                return "The desk asks AssetPay once more by itself first."
+                return gettext("The desk asks AssetPay once more by itself first.")
             return ""
         if self.state != CancellationState.ACCEPTED:
-            return f"There is nothing to settle: {self.get_state_display().lower()}."
+            return gettext("There is nothing to settle: {state}.").format(state=self.get_state_display().lower())
         open_long = (self.accepted_at or self.changed_at) + ACCEPTED_OPEN_LONG
         if now < open_long:
-            return f"AssetPay accepted it; give it until {open_long:%H:%M:%S} UTC to end."
+            return gettext("AssetPay accepted it; give it until {at} UTC to end.").format(at=f"{open_long:%H:%M:%S}")
         return ""
 
     @property
@@ -246,12 +247,12 @@ class Cancellation(models.Model):
 class AttemptOutcome(models.TextChoices):
     """What one sending came to."""
 
-    SENDING = "sending", "No answer yet"
-    ACCEPTED = "accepted", "Accepted"
-    REFUSED = "refused", "Refused"
-    WAIT = "wait", "Told to wait"
-    NOT_SENT = "not_sent", "Not sent"
-    UNKNOWN = "unknown", "Outcome unknown"
+    SENDING = "sending", gettext_lazy("No answer yet")
+    ACCEPTED = "accepted", gettext_lazy("Accepted")
+    REFUSED = "refused", gettext_lazy("Refused")
+    WAIT = "wait", gettext_lazy("Told to wait")
+    NOT_SENT = "not_sent", gettext_lazy("Not sent")
+    UNKNOWN = "unknown", gettext_lazy("Outcome unknown")
 
 
 # After any other outcome nothing was done.

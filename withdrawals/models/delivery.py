@@ -6,6 +6,7 @@ from typing import Self
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy
 
 from withdrawals.models.item import Item
 
@@ -13,12 +14,12 @@ from withdrawals.models.item import Item
 class Verdict(models.TextChoices):
     """What became of a delivery."""
 
-    RECEIVED = "received", "Received"
-    APPLIED = "applied", "Applied"
-    NOTED = "noted", "Kept"
-    APPROVAL = "approval", "Approval"
-    QUARANTINED = "quarantined", "Not understood"
-    FAILED = "failed", "Failed here"
+    RECEIVED = "received", gettext_lazy("Received")
+    APPLIED = "applied", gettext_lazy("Applied")
+    NOTED = "noted", gettext_lazy("Kept")
+    APPROVAL = "approval", gettext_lazy("Approval")
+    QUARANTINED = "quarantined", gettext_lazy("Not understood")
+    FAILED = "failed", gettext_lazy("Failed here")
 
 
 # How long everybody is warned of an approval that came to this desk itself.

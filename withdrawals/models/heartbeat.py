@@ -1,13 +1,14 @@
 """A heartbeat: when a process of a kind last showed that it lives, so that every web can say so."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 
 class Beating(models.TextChoices):
     """Whose heart is listened to."""
 
-    CLOCK = "clock", "Clock"
-    WORKER = "worker", "Worker"
+    CLOCK = "clock", gettext_lazy("Clock")
+    WORKER = "worker", gettext_lazy("Worker")
 
 
 class Heartbeat(models.Model):

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext, gettext_lazy
 
 from withdrawals.models.ends import Head, Tail, ends_like, keys_of_any, with_own_id
 from withdrawals.models.item_names import named_like
@@ -60,16 +61,16 @@ class Refusal:
 
 
 ENDED_SENTENCES = {
-    Status.COMPLETED: "The customer has this item: the delivery is complete.",
-    Status.FAILED: "This item already failed; there is nothing left to cancel.",
-    Status.REVERTED: "This item already came back undone.",
-    Status.CANCELED: "This item is already canceled at AssetPay.",
-    Status.DECLINED: "The customer declined the offer, so there is nothing left to cancel.",
+    Status.COMPLETED: gettext_lazy("The customer has this item: the delivery is complete."),
+    Status.FAILED: gettext_lazy("This item already failed; there is nothing left to cancel."),
+    Status.REVERTED: gettext_lazy("This item already came back undone."),
+    Status.CANCELED: gettext_lazy("This item is already canceled at AssetPay."),
+    Status.DECLINED: gettext_lazy("The customer declined the offer, so there is nothing left to cancel."),
 }
 
 
-NOTHING_OWED = "Nothing is owed for a delivered item; a complaint about it is not for the desk."
-LOOK_AT_THE_REFUND = "Look at its refund: it says whether the customer is owed anything."
+NOTHING_OWED = gettext_lazy("Nothing is owed for a delivered item; a complaint about it is not for the desk.")
+LOOK_AT_THE_REFUND = gettext_lazy("Look at its refund: it says whether the customer is owed anything.")
 INSTEAD_WHEN_ENDED = {
     Status.COMPLETED: NOTHING_OWED,
     Status.FAILED: LOOK_AT_THE_REFUND,
@@ -273,26 +274,28 @@ class Item(models.Model):
         if not self.trade.is_withdrawal:
             return Refusal(
                 Rule.WITHDRAWAL,
-                "Only withdrawals can be cancelled; this is a deposit.",
-                instead="A deposit ends by itself; look at the trade for how it stands.",
+                gettext("Only withdrawals can be cancelled; this is a deposit."),
+                instead=gettext("A deposit ends by itself; look at the trade for how it stands."),
             )
         if self.trade.game != Game.CS2:
-            game = "Rust" if self.trade.game == Game.RUST else "Other games'"
+            game = "Rust" if self.trade.game == Game.RUST else gettext("Other games'")
             return Refusal(
                 Rule.CS2,
-                f"{game} items can never be cancelled: their suppliers take no cancel.",
-                instead="Wait for the delivery, or for AssetPay to end it; check with AssetPay to see how it stands.",
+                gettext("{game} items can never be cancelled: their suppliers take no cancel.").format(game=game),
+                instead=gettext(
+                    "Wait for the delivery, or for AssetPay to end it; check with AssetPay to see how it stands."
+                ),
             )
         if self.has_ended:
             status = Status(self.status)
-            return Refusal(Rule.NOT_ENDED, ENDED_SENTENCES[status], instead=INSTEAD_WHEN_ENDED[status])
+            return Refusal(Rule.NOT_ENDED, str(ENDED_SENTENCES[status]), instead=str(INSTEAD_WHEN_ENDED[status]))
         opens_at = self.opened_at + cancel_window()
         if now < opens_at:
             return Refusal(
                 Rule.OLD_ENOUGH,
-                f"Too young: AssetPay takes a cancel from {opens_at:%H:%M:%S} UTC on.",
+                gettext("Too young: AssetPay takes a cancel from {at} UTC on.").format(at=f"{opens_at:%H:%M:%S}"),
                 opens_at,
-                instead='Use "Cancel when allowed": the desk asks AssetPay as soon as it may.',
+                instead=gettext('Use "Cancel when allowed": the desk asks AssetPay as soon as it may.'),
             )
         return None
 
@@ -301,7 +304,9 @@ class Item(models.Model):
         refusal = self.cancel_refusal(now)
         if refusal is None:
             return Refusal(
-                Rule.OLD_ENOUGH, "This item can be cancelled now; there is nothing to wait for.", instead="Cancel it."
+                Rule.OLD_ENOUGH,
+                gettext("This item can be cancelled now; there is nothing to wait for."),
+                instead=gettext("Cancel it."),
             )
         return None if refusal.rule == Rule.OLD_ENOUGH else refusal
 

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.lookups import Exact
+from django.utils.translation import gettext, gettext_lazy
 
 from withdrawals.models.delivery import Verdict
 from withdrawals.models.item import Item
@@ -146,10 +147,10 @@ class Refund(models.Model):
     def why_this_amount(self) -> str:
         """Why the amount is what it is, where the prices differ."""
         if self.set_amount is not None and self.amount == self.set_amount:
-            return f"{self.set_by} set it: {self.set_reason}"
+            return gettext("{who} set it: {reason}").format(who=self.set_by, reason=self.set_reason)
         if self.loss is not None and self.amount != self.price:
-            return "the price first seen, less what AssetPay keeps when a customer declines"
-        return "the customer was charged the price first seen"
+            return gettext("the price first seen, less what AssetPay keeps when a customer declines")
+        return gettext("the customer was charged the price first seen")
 
     def evidence_refusal(self, now: datetime) -> str:
         """Why the evidence (loaded, with the item's trade) is not enough to confirm on; empty where it is.
@@ -158,15 +159,15 @@ class Refund(models.Model):
         """
         item = self.item
         if (self.evidence_delivery_id, self.evidence_read_id) != (item.status_delivery_id, item.status_read_id):
-            return "The evidence of this refund is not that of the item's state. Check with AssetPay."
+            return gettext("The evidence of this refund is not that of the item's state. Check with AssetPay.")
         if self.evidence_delivery is not None:
             if self.evidence_delivery.verdict != Verdict.APPLIED:
-                return "The callback that said so was not applied. Check with AssetPay."
+                return gettext("The callback that said so was not applied. Check with AssetPay.")
             return ""
         read_at = self.evidence_read.read_at if self.evidence_read is not None else None
         answered = [moment for moment in (read_at, item.trade.answered_at) if moment is not None]
         if not answered or now - max(answered) > READ_IS_FRESH_FOR:
-            return "Only a read says so, and the last is over an hour old. Check with AssetPay."
+            return gettext("Only a read says so, and the last is over an hour old. Check with AssetPay.")
         return ""
 
     def decided_on(self) -> Shown:
@@ -211,8 +212,8 @@ def _text(amount: Decimal | None) -> str | None:
 class EntryKind(models.TextChoices):
     """What a ledger row is."""
 
-    CONFIRMATION = "confirmation", "Confirmation"
-    COMPENSATION = "compensation", "Compensation"
+    CONFIRMATION = "confirmation", gettext_lazy("Confirmation")
+    COMPENSATION = "compensation", gettext_lazy("Compensation")
 
 
 class RefundEntry(models.Model):

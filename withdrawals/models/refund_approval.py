@@ -5,6 +5,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext, gettext_lazy
 
 from withdrawals.models.refund import Refund, Shown, fingerprint_of
 from withdrawals.models.user import User
@@ -13,11 +14,11 @@ from withdrawals.models.user import User
 class ApprovalState(models.TextChoices):
     """Where the request for a second person's approval stands."""
 
-    OPEN = "open", "Waiting"
-    APPROVED = "approved", "Approved"
-    SENT_BACK = "sent_back", "Sent back"
-    VOID = "void", "Void: something changed"
-    EXPIRED = "expired", "Expired"
+    OPEN = "open", gettext_lazy("Waiting")
+    APPROVED = "approved", gettext_lazy("Approved")
+    SENT_BACK = "sent_back", gettext_lazy("Sent back")
+    VOID = "void", gettext_lazy("Void: something changed")
+    EXPIRED = "expired", gettext_lazy("Expired")
 
 
 class RefundApproval(models.Model):
@@ -68,10 +69,12 @@ class RefundApproval(models.Model):
     def refusal(self, person: User, now: datetime) -> str:
         """Why `person` cannot approve this at `now`; empty where they can."""
         if is_same_person(person, self.asked_by):
-            return "You asked for this yourself: another person approves it."
+            return gettext("You asked for this yourself: another person approves it.")
         if now >= self.expires_at:
-            return "This request has expired: the refund is confirmed anew by a first person."
-        return "" if person.may("approve_refund") else "A supervisor approves: your role may look, not approve."
+            return gettext("This request has expired: the refund is confirmed anew by a first person.")
+        return (
+            "" if person.may("approve_refund") else gettext("A supervisor approves: your role may look, not approve.")
+        )
 
     def changes(self, now_shown: Shown) -> str:
         """What changed since the first person looked, in words; empty where nothing did."""

@@ -11,12 +11,14 @@ from typing import Any
 
 from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext_lazy
 
 from withdrawals.models.item import Item
 from withdrawals.models.money import UsdField
 from withdrawals.models.refund import EntryKind, Refund, RefundEntry
 from withdrawals.models.refund_rules import OWED_REFUNDS, RefundState
 from withdrawals.models.status import UNDELIVERED
+from withdrawals.models.words import Words
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class GapKind:
     """One way in which money does not close; `rows` gives refunds, or items that have none."""
 
     name: str
-    label: str
-    why: str
+    label: Words
+    why: Words
     rows: Callable[[], QuerySet[Any]]
     difference: Callable[[Any], Decimal | None]
 
@@ -79,57 +81,59 @@ def _forgotten() -> QuerySet[Item]:
 GAP_KINDS = (
     GapKind(
         "contradicted",
-        "AssetPay said otherwise after the decision",
-        "Paid or waived, and later news would have decided it otherwise.",
+        gettext_lazy("AssetPay said otherwise after the decision"),
+        gettext_lazy("Paid or waived, and later news would have decided it otherwise."),
         _contradicted,
         lambda refund: refund.net,
     ),
     GapKind(
         "shared_reference",
-        "One payout reference for several refunds",
-        "Right if one payout covered them all; otherwise somebody was not paid.",
+        gettext_lazy("One payout reference for several refunds"),
+        gettext_lazy("Right if one payout covered them all; otherwise somebody was not paid."),
         _shared_reference,
         lambda refund: refund.net,
     ),
     GapKind(
         "forgotten",
-        "Ended undelivered, without a refund",
-        "The desk opens a refund by itself; a row here is a fault of the desk.",
+        gettext_lazy("Ended undelivered, without a refund"),
+        gettext_lazy("The desk opens a refund by itself; a row here is a fault of the desk."),
         _forgotten,
         lambda item: item.first_price,
     ),
     GapKind(
         "ledger",
-        "The ledger does not add up",
-        "The refund's net is not the sum of its rows: somebody changed a table by hand.",
+        gettext_lazy("The ledger does not add up"),
+        gettext_lazy("The refund's net is not the sum of its rows: somebody changed a table by hand."),
         _ledger_disagrees,
         lambda refund: refund.net - refund.ledger,
     ),
     GapKind(
         "without_amount",
-        "Owed, but nobody knows how much",
-        "AssetPay never reported a price. A supervisor sets the amount, or waives.",
+        gettext_lazy("Owed, but nobody knows how much"),
+        gettext_lazy("AssetPay never reported a price. A supervisor sets the amount, or waives."),
         _without_amount,
         lambda refund: None,
     ),
     GapKind(
         "declined",
-        "Declined: AssetPay keeps a part, the customer got it all",
-        "The difference is the merchant's loss: 2 % of the price, at most $9.",
+        gettext_lazy("Declined: AssetPay keeps a part, the customer got it all"),
+        gettext_lazy("The difference is the merchant's loss: 2 % of the price, at most $9."),
         _declined_at_a_loss,
         lambda refund: refund.net - (refund.price - refund.loss),
     ),
     GapKind(
         "price_moved",
-        "AssetPay's price is another than the customer's charge",
-        "The customer got back what they were charged; AssetPay may have charged the merchant the latest price.",
+        gettext_lazy("AssetPay's price is another than the customer's charge"),
+        gettext_lazy(
+            "The customer got back what they were charged; AssetPay may have charged the merchant the latest price."
+        ),
         _price_moved,
         lambda refund: refund.price - refund.item.price if refund.price is not None else None,
     ),
     GapKind(
         "not_in_full",
-        "Not paid in full, by a person's decision",
-        "Waived, or an amount below the charge; the reason stands beside it.",
+        gettext_lazy("Not paid in full, by a person's decision"),
+        gettext_lazy("Waived, or an amount below the charge; the reason stands beside it."),
         _not_in_full,
         lambda refund: refund.price - refund.net if refund.price is not None else None,
     ),

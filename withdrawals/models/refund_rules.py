@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from withdrawals.models.item import Item
 from withdrawals.models.money import UsdField
@@ -26,12 +27,12 @@ DECLINED_AT_MOST = Decimal(9)
 class RefundState(models.TextChoices):
     """Where a refund stands."""
 
-    DUE = "due", "Due"
-    IN_REVIEW = "in_review", "In review"
-    AWAITING = "awaiting", "Awaiting a second person"
-    CONFIRMED = "confirmed", "Confirmed"
-    WAIVED = "waived", "Waived"
-    NOT_OWED = "not_owed", "Not owed"
+    DUE = "due", gettext_lazy("Due")
+    IN_REVIEW = "in_review", gettext_lazy("In review")
+    AWAITING = "awaiting", gettext_lazy("Awaiting a second person")
+    CONFIRMED = "confirmed", gettext_lazy("Confirmed")
+    WAIVED = "waived", gettext_lazy("Waived")
+    NOT_OWED = "not_owed", gettext_lazy("Not owed")
 
 
 # What the rules alone can say; the other states are people's.
@@ -46,20 +47,20 @@ DECIDED_REFUNDS = (RefundState.CONFIRMED, RefundState.WAIVED)
 class RefundCause(models.TextChoices):
     """Why money is owed, or why a person must look first."""
 
-    OUR_CANCEL = "our_cancel", "Came back after our cancel"
-    SUPPLIER = "supplier", "The supplier undid it"
-    AUTO_CANCEL = "auto_cancel", "AssetPay gave up on the seller"
-    UNDONE = "undone", "Came back undone"
-    CANCELED = "canceled", "Canceled at AssetPay"
-    FAILED = "failed", "The purchase failed"
-    DECLINED = "declined", "The customer declined the offer"
-    REVERTED_BY_USER = "reverted_by_user", "The customer reversed the Steam trade"
-    REVERTED_AFTER_DELIVERY = "reverted_after_delivery", "Reversed after the customer had it"
-    APPROVAL_TIMEOUT = "approval_timeout", "AssetPay got no approval in time"
-    NEVER_CHARGED = "never_charged", "Rejected before the customer was charged"
-    CONFLICTING_ENDS = "conflicting_ends", "AssetPay reported two different ends"
-    LATEST_DISAGREES = "latest_disagrees", "AssetPay's latest word is another"
-    PRICE_UNKNOWN = "price_unknown", "No price was ever reported"
+    OUR_CANCEL = "our_cancel", gettext_lazy("Came back after our cancel")
+    SUPPLIER = "supplier", gettext_lazy("The supplier undid it")
+    AUTO_CANCEL = "auto_cancel", gettext_lazy("AssetPay gave up on the seller")
+    UNDONE = "undone", gettext_lazy("Came back undone")
+    CANCELED = "canceled", gettext_lazy("Canceled at AssetPay")
+    FAILED = "failed", gettext_lazy("The purchase failed")
+    DECLINED = "declined", gettext_lazy("The customer declined the offer")
+    REVERTED_BY_USER = "reverted_by_user", gettext_lazy("The customer reversed the Steam trade")
+    REVERTED_AFTER_DELIVERY = "reverted_after_delivery", gettext_lazy("Reversed after the customer had it")
+    APPROVAL_TIMEOUT = "approval_timeout", gettext_lazy("AssetPay got no approval in time")
+    NEVER_CHARGED = "never_charged", gettext_lazy("Rejected before the customer was charged")
+    CONFLICTING_ENDS = "conflicting_ends", gettext_lazy("AssetPay reported two different ends")
+    LATEST_DISAGREES = "latest_disagrees", gettext_lazy("AssetPay's latest word is another")
+    PRICE_UNKNOWN = "price_unknown", gettext_lazy("No price was ever reported")
 
 
 @dataclass(frozen=True)
@@ -75,38 +76,62 @@ def _rules(*rows: tuple[RefundCause, str, str]) -> tuple[RefundRule, ...]:
     return tuple(RefundRule(*row) for row in rows)
 
 
-REVIEW = "A supervisor decides, up to the price first seen"
-FULL = "The full price first seen"
+REVIEW = gettext_noop("A supervisor decides, up to the price first seen")
+FULL = gettext_noop("The full price first seen")
 # The first row that fits decides. A version that was ever in use stays here, since decisions name it.
 RULES: dict[int, tuple[RefundRule, ...]] = {
     1: _rules(
-        (RefundCause.CONFLICTING_ENDS, "AssetPay reported two different ends", REVIEW),
-        (RefundCause.PRICE_UNKNOWN, "No price was ever reported", REVIEW),
-        (RefundCause.DECLINED, "The customer declined, or let the offer lapse", REVIEW),
-        (RefundCause.APPROVAL_TIMEOUT, "Failed: AssetPay got no approval in time", REVIEW),
-        (RefundCause.NEVER_CHARGED, "Failed: your backend rejected it", "Nothing"),
-        (RefundCause.REVERTED_BY_USER, "Reverted, and AssetPay said by the user", REVIEW),
-        (RefundCause.UNDONE, "Any other end without delivery", FULL),
+        (RefundCause.CONFLICTING_ENDS, gettext_noop("AssetPay reported two different ends"), REVIEW),
+        (RefundCause.PRICE_UNKNOWN, gettext_noop("No price was ever reported"), REVIEW),
+        (RefundCause.DECLINED, gettext_noop("The customer declined, or let the offer lapse"), REVIEW),
+        (RefundCause.APPROVAL_TIMEOUT, gettext_noop("Failed: AssetPay got no approval in time"), REVIEW),
+        (RefundCause.NEVER_CHARGED, gettext_noop("Failed: your backend rejected it"), gettext_noop("Nothing")),
+        (RefundCause.REVERTED_BY_USER, gettext_noop("Reverted, and AssetPay said by the user"), REVIEW),
+        (RefundCause.UNDONE, gettext_noop("Any other end without delivery"), FULL),
     ),
     2: _rules(
-        (RefundCause.CONFLICTING_ENDS, "AssetPay reported two different ends", REVIEW),
-        (RefundCause.LATEST_DISAGREES, "It ended undelivered, but AssetPay's latest report says otherwise", REVIEW),
-        (RefundCause.NEVER_CHARGED, "Your backend rejected it before the customer was charged", "Nothing"),
-        (RefundCause.PRICE_UNKNOWN, "No price was ever reported, or a price of zero", "A supervisor sets the amount"),
-        (RefundCause.DECLINED, "The customer declined, or let the offer lapse", "As DECLINED_REFUND_POLICY says"),
-        (RefundCause.APPROVAL_TIMEOUT, "AssetPay got no approval in time; you may have charged all the same", REVIEW),
-        (RefundCause.REVERTED_BY_USER, "Reverted, and AssetPay once said by the user", REVIEW),
+        (RefundCause.CONFLICTING_ENDS, gettext_noop("AssetPay reported two different ends"), REVIEW),
         (
-            RefundCause.REVERTED_AFTER_DELIVERY,
-            "Reverted after the customer had it, and AssetPay does not say that it was the supplier",
+            RefundCause.LATEST_DISAGREES,
+            gettext_noop("It ended undelivered, but AssetPay's latest report says otherwise"),
             REVIEW,
         ),
-        (RefundCause.OUR_CANCEL, "Came back after a cancel that this desk sent", FULL),
-        (RefundCause.SUPPLIER, "Reverted, and AssetPay said by the supplier", FULL),
-        (RefundCause.AUTO_CANCEL, "Came back unsent when AssetPay's time for the seller had passed", FULL),
-        (RefundCause.FAILED, "The purchase failed", FULL),
-        (RefundCause.CANCELED, "Canceled at AssetPay", FULL),
-        (RefundCause.UNDONE, "Reverted without a cause", FULL),
+        (
+            RefundCause.NEVER_CHARGED,
+            gettext_noop("Your backend rejected it before the customer was charged"),
+            gettext_noop("Nothing"),
+        ),
+        (
+            RefundCause.PRICE_UNKNOWN,
+            gettext_noop("No price was ever reported, or a price of zero"),
+            gettext_noop("A supervisor sets the amount"),
+        ),
+        (
+            RefundCause.DECLINED,
+            gettext_noop("The customer declined, or let the offer lapse"),
+            gettext_noop("As DECLINED_REFUND_POLICY says"),
+        ),
+        (
+            RefundCause.APPROVAL_TIMEOUT,
+            gettext_noop("AssetPay got no approval in time; you may have charged all the same"),
+            REVIEW,
+        ),
+        (RefundCause.REVERTED_BY_USER, gettext_noop("Reverted, and AssetPay once said by the user"), REVIEW),
+        (
+            RefundCause.REVERTED_AFTER_DELIVERY,
+            gettext_noop("Reverted after the customer had it, and AssetPay does not say that it was the supplier"),
+            REVIEW,
+        ),
+        (RefundCause.OUR_CANCEL, gettext_noop("Came back after a cancel that this desk sent"), FULL),
+        (RefundCause.SUPPLIER, gettext_noop("Reverted, and AssetPay said by the supplier"), FULL),
+        (
+            RefundCause.AUTO_CANCEL,
+            gettext_noop("Came back unsent when AssetPay's time for the seller had passed"),
+            FULL,
+        ),
+        (RefundCause.FAILED, gettext_noop("The purchase failed"), FULL),
+        (RefundCause.CANCELED, gettext_noop("Canceled at AssetPay"), FULL),
+        (RefundCause.UNDONE, gettext_noop("Reverted without a cause"), FULL),
     ),
 }
 # Changes whenever `refund_terms` does; a decision keeps the version that it was made under.

@@ -5,6 +5,7 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext, gettext_lazy
 
 from withdrawals.models.user import User
 
@@ -12,12 +13,12 @@ from withdrawals.models.user import User
 class SavedList(models.TextChoices):
     """Lists whose filters can be kept; the value is the name of the list's address."""
 
-    ITEMS = "item_list", "Items"
-    TRADES = "trade_list", "Trades"
-    CANCELLATIONS = "cancellation_list", "Cancellations"
-    REFUNDS = "refund_list", "Refunds"
-    DELIVERIES = "delivery_list", "Callbacks"
-    AUDIT = "audit_list", "Audit log"
+    ITEMS = "item_list", gettext_lazy("Items")
+    TRADES = "trade_list", gettext_lazy("Trades")
+    CANCELLATIONS = "cancellation_list", gettext_lazy("Cancellations")
+    REFUNDS = "refund_list", gettext_lazy("Refunds")
+    DELIVERIES = "delivery_list", gettext_lazy("Callbacks")
+    AUDIT = "audit_list", gettext_lazy("Audit log")
 
     @property
     def permission(self) -> str:
@@ -61,4 +62,4 @@ class SavedView(models.Model):
         """Why this person may not take it away, or nothing."""
         if person.pk == self.owner_id or (self.is_shared and person.may("manage_people")):
             return ""
-        return f"Only {self.owner} or an admin can remove this view."
+        return gettext("Only {who} or an admin can remove this view.").format(who=self.owner)

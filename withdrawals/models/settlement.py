@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy
 
 from withdrawals.models.cancellation import Cancellation
 
@@ -10,7 +11,7 @@ from withdrawals.models.cancellation import Cancellation
 class SettledAs(models.TextChoices):
     """What a person may settle. "Done" is not among them: only AssetPay's word ends an item undone."""
 
-    NOT_DONE = "not_done", "Not done"
+    NOT_DONE = "not_done", gettext_lazy("Not done")
 
 
 class Settlement(models.Model):

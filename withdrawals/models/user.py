@@ -1,37 +1,39 @@
 """The people of the desk."""
 
 from typing import ClassVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy, gettext_noop
 
 
 class Role(models.TextChoices):
     """What a person may do; each is a group of the same name, made by a migration."""
 
-    AGENT = "agent"
-    SUPERVISOR = "supervisor"
-    AUDITOR = "auditor"
-    ADMIN = "admin"
+    AGENT = "agent", gettext_lazy("Agent")
+    SUPERVISOR = "supervisor", gettext_lazy("Supervisor")
+    AUDITOR = "auditor", gettext_lazy("Auditor")
+    ADMIN = "admin", gettext_lazy("Admin")
 
 
 PERMISSIONS = [
-    ("see_desk", "May see trades, items, cancellations, refunds and deliveries"),
-    ("cancel_item", "May ask AssetPay to cancel an item, now or when allowed"),
-    ("cancel_in_bulk", "May ask AssetPay to cancel many items at once, and pause or stop a batch"),
-    ("settle_cancellation", "May settle a cancellation whose outcome nobody knows"),
-    ("check_trade", "May ask AssetPay for a trade's state now"),
-    ("confirm_refund", "May confirm a refund that is due, up to the limit"),
-    ("settle_refund", "May decide a refund that is in review, and compensate a mistaken confirmation"),
-    ("approve_refund", "May approve, as the second person, a refund above the limit"),
-    ("waive_refund", "May waive a refund that is not owed"),
-    ("see_audit", "May read the audit log"),
-    ("read_document", "May read raw documents"),
-    ("export_rows", "May export lists, case files and the audit log"),
-    ("replay_delivery", "May replay stored callbacks"),
-    ("manage_people", "May manage people and their roles"),
+    ("see_desk", gettext_noop("May see trades, items, cancellations, refunds and deliveries")),
+    ("cancel_item", gettext_noop("May ask AssetPay to cancel an item, now or when allowed")),
+    ("cancel_in_bulk", gettext_noop("May ask AssetPay to cancel many items at once, and pause or stop a batch")),
+    ("settle_cancellation", gettext_noop("May settle a cancellation whose outcome nobody knows")),
+    ("check_trade", gettext_noop("May ask AssetPay for a trade's state now")),
+    ("confirm_refund", gettext_noop("May confirm a refund that is due, up to the limit")),
+    ("settle_refund", gettext_noop("May decide a refund that is in review, and compensate a mistaken confirmation")),
+    ("approve_refund", gettext_noop("May approve, as the second person, a refund above the limit")),
+    ("waive_refund", gettext_noop("May waive a refund that is not owed")),
+    ("see_audit", gettext_noop("May read the audit log")),
+    ("read_document", gettext_noop("May read raw documents")),
+    ("export_rows", gettext_noop("May export lists, case files and the audit log")),
+    ("replay_delivery", gettext_noop("May replay stored callbacks")),
+    ("manage_people", gettext_noop("May manage people and their roles")),
 ]
 # The permissions of each role, by codename of this app. The migration writes them into the groups.
 ROLE_PERMISSIONS: dict[Role, tuple[str, ...]] = {
@@ -94,6 +96,9 @@ class User(AbstractUser):
     email = models.EmailField("e-mail", unique=True)
     # Part of every session's signature: one more, and all sessions of this person have ended.
     session_epoch = models.PositiveIntegerField(default=0)
+    # What they chose to read in; empty is as their browser asks for, and UTC.
+    language = models.CharField(max_length=16, blank=True, default="", db_default="")
+    time_zone = models.CharField(max_length=64, blank=True, default="", db_default="")
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -115,6 +120,14 @@ class User(AbstractUser):
         if self.is_superuser:
             return self.is_active and self.groups.filter(permissions__codename=codename).exists()
         return self.has_perm(f"withdrawals.{codename}")
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """The time zone that they chose, if it is one still."""
+        try:
+            return ZoneInfo(self.time_zone) if self.time_zone else None
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            return None
 
     def get_session_auth_hash(self) -> str:
         """What a session must carry to stay this person's: void after a new password, and after `end_sessions`."""

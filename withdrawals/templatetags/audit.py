@@ -11,6 +11,7 @@ from django import template
 from django.db.models import TextChoices
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, gettext_lazy
 
 from withdrawals.models import (
     AlarmKind,
@@ -23,55 +24,64 @@ from withdrawals.models import (
     Verdict,
 )
 from withdrawals.models.user import PERMISSIONS
-from withdrawals.templatetags.desk import game_words, iso, mask_token, spaced, status_words, usd, utc
+from withdrawals.models.words import Words
+from withdrawals.templatetags.desk import game_words, iso, mask_token, spaced, status_words, usd, written, zoned
 
 register = template.Library()
 
 # A name that stands here is one that its own letters do not explain.
-FIELD_WORDS = {
-    "active_at": "offered to the customer",
-    "answer": "AssetPay's answer",
-    "appid": "Steam app",
-    "asset_id": "Steam asset id",
-    "attempt": "sending",
-    "auto_cancel_at": "AssetPay gives up",
-    "bot_name": "AssetPay's bot",
-    "cancellation": "cancel",
-    "client_steam_id": "customer's Steam id",
-    "client_trade_url": "customer's trade link",
-    "client_user_id": "AssetPay's id of the customer",
-    "document": "what was read",
-    "external_client_user_id": "your id of the customer",
-    "external_id": "your id",
-    "fields": "what was changed",
-    "first_price": "price first seen",
-    "form": "as",
-    "has_conflicting_ends": "two different ends reported",
-    "hold_end_at": "hold ends",
-    "icon_url": "picture",
-    "is_active": "may log in",
-    "is_superuser": "may do everything",
-    "item_status": "item",
-    "item_type": "type",
-    "key": "AssetPay's key",
-    "market_hash_name": "name on the market",
-    "merchant_id": "merchant",
-    "message": "AssetPay's words",
-    "number": "request",
-    "offer_id": "Steam offer",
-    "opened_at": "opened",
-    "path": "address",
-    "permission": "what for",
-    "reported_status": "last reported",
-    "reverted_by": "undone by",
-    "second_factor_reset": "second factors forgotten",
-    "source": "bought by",
-    "total_price": "total",
+FIELD_WORDS: dict[str, Words] = {
+    "active_at": gettext_lazy("offered to the customer"),
+    "answer": gettext_lazy("AssetPay's answer"),
+    "appid": gettext_lazy("Steam app"),
+    "asset_id": gettext_lazy("Steam asset id"),
+    "attempt": gettext_lazy("sending"),
+    "auto_cancel_at": gettext_lazy("AssetPay gives up"),
+    "bot_name": gettext_lazy("AssetPay's bot"),
+    "cancellation": gettext_lazy("cancel"),
+    "client_steam_id": gettext_lazy("customer's Steam id"),
+    "client_trade_url": gettext_lazy("customer's trade link"),
+    "client_user_id": gettext_lazy("AssetPay's id of the customer"),
+    "document": gettext_lazy("what was read"),
+    "external_client_user_id": gettext_lazy("your id of the customer"),
+    "external_id": gettext_lazy("your id"),
+    "fields": gettext_lazy("what was changed"),
+    "first_price": gettext_lazy("price first seen"),
+    "form": gettext_lazy("as"),
+    "has_conflicting_ends": gettext_lazy("two different ends reported"),
+    "hold_end_at": gettext_lazy("hold ends"),
+    "icon_url": gettext_lazy("picture"),
+    "is_active": gettext_lazy("may log in"),
+    "is_superuser": gettext_lazy("may do everything"),
+    "item_status": gettext_lazy("item"),
+    "item_type": gettext_lazy("type"),
+    "key": gettext_lazy("AssetPay's key"),
+    "market_hash_name": gettext_lazy("name on the market"),
+    "merchant_id": gettext_lazy("merchant"),
+    "message": gettext_lazy("AssetPay's words"),
+    "number": gettext_lazy("request"),
+    "offer_id": gettext_lazy("Steam offer"),
+    "opened_at": gettext_lazy("opened"),
+    "path": gettext_lazy("address"),
+    "permission": gettext_lazy("what for"),
+    "reported_status": gettext_lazy("last reported"),
+    "reverted_by": gettext_lazy("undone by"),
+    "second_factor_reset": gettext_lazy("second factors forgotten"),
+    "source": gettext_lazy("bought by"),
+    "total_price": gettext_lazy("total"),
 }
-FACTORS = {"totp": "code from an app", "webauthn": "passkey or security key", "recovery_codes": "recovery codes"}
-BOUGHT_BY = {"client": "the customer", "self": "the merchant's own account"}
-FORMS = {"jsonl": "JSON lines, the whole log", "csv": "CSV"}
-DOCUMENTS = {"delivery": "body of callback", "read": "document of read", "trade": "last document of the trade"}
+FACTORS = {
+    "totp": gettext_lazy("code from an app"),
+    "webauthn": gettext_lazy("passkey or security key"),
+    "recovery_codes": gettext_lazy("recovery codes"),
+}
+BOUGHT_BY = {"client": gettext_lazy("the customer"), "self": gettext_lazy("the merchant's own account")}
+FORMS = {"jsonl": gettext_lazy("JSON lines, the whole log"), "csv": "CSV"}
+DOCUMENTS = {
+    "delivery": gettext_lazy("body of callback"),
+    "read": gettext_lazy("document of read"),
+    "trade": gettext_lazy("last document of the trade"),
+}
 AMOUNT = re.compile(r"-?\d{1,14}\.\d{4}")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d.*")
 ELLIPSIS_AFTER = 160
@@ -88,7 +98,7 @@ def _document(value: str) -> str:
 
 
 def _permission(value: str) -> str:
-    return dict(PERMISSIONS).get(value, value).removeprefix("May ")
+    return gettext(dict(PERMISSIONS).get(value, value)).removeprefix("May ")
 
 
 VALUE_WORDS: dict[str, Callable[[str], str]] = {
@@ -97,15 +107,15 @@ VALUE_WORDS: dict[str, Callable[[str], str]] = {
     "cancellation": labels(CancellationState),
     "cause": labels(RefundCause),
     "document": _document,
-    "factor": lambda value: FACTORS.get(value, value),
-    "form": lambda value: FORMS.get(value, value),
+    "factor": lambda value: str(FACTORS.get(value, value)),
+    "form": lambda value: str(FORMS.get(value, value)),
     "game": game_words,
     "item_status": status_words,
     "list": labels(SavedList),
     "permission": _permission,
     "refund": labels(RefundState),
     "reported_status": status_words,
-    "source": lambda value: BOUGHT_BY.get(value, value),
+    "source": lambda value: str(BOUGHT_BY.get(value, value)),
     "status": status_words,
     "verdict": labels(Verdict),
 }
@@ -135,7 +145,7 @@ def moves(entry: AuditEntry) -> Iterator[Move]:
 
 def field_words(name: str) -> str:
     """What people call a column."""
-    return FIELD_WORDS.get(name) or spaced(name.removesuffix("_at"))
+    return str(FIELD_WORDS.get(name) or spaced(name.removesuffix("_at")))
 
 
 def value_words(name: str, value: object) -> str:
@@ -143,7 +153,7 @@ def value_words(name: str, value: object) -> str:
     if value is None or value == "":
         return ""
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return gettext("yes") if value else gettext("no")
     text = str(value)
     if name in VALUE_WORDS:
         return VALUE_WORDS[name](text)
@@ -151,7 +161,7 @@ def value_words(name: str, value: object) -> str:
         return usd(Decimal(text))
     if MOMENT.fullmatch(text):
         try:
-            return utc(datetime.fromisoformat(text))
+            return zoned(datetime.fromisoformat(text))
         except ValueError:
             return text
     masked = mask_token(text)
@@ -163,5 +173,8 @@ def stamp_in(moment: datetime, zone: ZoneInfo | None) -> SafeString:
     """The absolute time in a zone, which it names."""
     local = moment.astimezone(zone or UTC)
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', iso(moment), utc(moment), f"{local:%d %b %Y %H:%M:%S %Z}"
+        '<time datetime="{}" title="{}" data-zoned>{}</time>',
+        iso(moment),
+        written(moment.astimezone(UTC)),
+        written(local),
     )

@@ -1,5 +1,6 @@
 """Formatting only: money, times, words and tones. Whatever comes from AssetPay stays text."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -9,88 +10,93 @@ from django import template
 from django.conf import settings
 from django.contrib.messages.storage.base import Message
 from django.template import Context
+from django.utils.dates import MONTHS_3
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timezone import get_current_timezone
+from django.utils.translation import gettext, gettext_lazy
 
-from withdrawals.models import ROLE_PERMISSIONS, Game, RefundCause, RefundState, Status
+from withdrawals.models import ROLE_PERMISSIONS, Game, RefundCause, RefundState, Role, Status
 from withdrawals.models.masking import mask_tokens
 from withdrawals.models.money import CENT
+from withdrawals.models.words import Words
 
 register = template.Library()
 
 STATUS_WORDS = {
-    Status.INITIATED: "Waiting for approval",
-    Status.PENDING: "Waiting for the seller",
-    Status.ACTIVE: "Offered to the customer",
-    Status.HOLD: "In Steam's hold",
-    Status.FAILED: "Failed",
-    Status.DECLINED: "Declined by the customer",
-    Status.CANCELED: "Canceled at AssetPay",
-    Status.COMPLETED: "Delivered",
-    Status.REVERTED: "Undone",
+    Status.INITIATED: gettext_lazy("Waiting for approval"),
+    Status.PENDING: gettext_lazy("Waiting for the seller"),
+    Status.ACTIVE: gettext_lazy("Offered to the customer"),
+    Status.HOLD: gettext_lazy("In Steam's hold"),
+    Status.FAILED: gettext_lazy("Failed"),
+    Status.DECLINED: gettext_lazy("Declined by the customer"),
+    Status.CANCELED: gettext_lazy("Canceled at AssetPay"),
+    Status.COMPLETED: gettext_lazy("Delivered"),
+    Status.REVERTED: gettext_lazy("Undone"),
 }
 ACTION_WORDS = {
-    "access.denied": "Refused: the role may not do this",
-    "audit.check_ended": "Check of the audit log ended",
-    "audit.check_started": "Check of the audit log started",
-    "alarm.cleared": "Alarm cleared",
-    "alarm.raised": "Alarm raised",
-    "batch.drafted": "Items chosen together",
-    "batch.paused": "Batch paused",
-    "batch.resumed": "Batch goes on",
-    "batch.started": "Batch asked for",
-    "batch.stopped": "Batch stopped",
-    "cancellation.accepted": "AssetPay accepted the cancel",
-    "cancellation.armed": "Cancel armed for when it is allowed",
-    "cancellation.answered_late": "A late answer came",
-    "cancellation.confirmed": "The item came back undone",
-    "cancellation.overtaken": "The item was delivered after all",
-    "cancellation.refused": "AssetPay refused the cancel",
-    "cancellation.rescheduled": "Armed cancel moved to another time",
-    "cancellation.requested": "Cancel asked for",
-    "cancellation.retried": "Tried again by a person",
-    "cancellation.sending": "AssetPay is being asked",
-    "cancellation.settled": "Settled as not done",
-    "cancellation.settlement_proposed": "“Not done” proposed",
-    "cancellation.uncertain": "Outcome of the cancel unknown",
-    "cancellation.withdrawn": "Cancel taken back",
-    "delivery.replayed": "Callback replayed",
-    "document.read": "Raw document read",
-    "item.appeared": "Item appeared",
-    "item.changed": "Item changed",
-    "note.written": "Note written",
-    "person.access_renewed": "One-time link made",
-    "person.changed": "Person changed",
-    "person.created": "Person added",
-    "person.factor_added": "Second factor added",
-    "person.factor_removed": "Second factor removed",
-    "person.factor_reset": "Second factor forgotten",
-    "person.company_bound": "Bound to the company's log-in",
-    "person.logged_in": "Logged in",
-    "person.password_changed": "Own password changed",
-    "person.role_changed": "Role changed",
-    "person.sessions_ended": "Sessions ended",
-    "person.switched_off": "Person switched off",
-    "person.switched_on": "Person switched on",
-    "refund.amount_set": "Amount of the refund set",
-    "refund.approval_approved": "Approved by a second person",
-    "refund.approval_asked": "A second person was asked",
-    "refund.approval_expired": "No second person looked in time",
-    "refund.approval_sent_back": "Sent back to the first person",
-    "refund.approval_void": "Approval void: something changed",
-    "refund.changed": "Refund changed",
-    "refund.compensated": "Mistaken confirmation compensated",
-    "refund.confirmed": "Refund confirmed",
-    "refund.contradicted": "AssetPay said otherwise after the decision",
-    "refund.opened": "Refund opened",
-    "refund.reopened": "Waiver taken back",
-    "refund.waived": "Refund waived",
-    "case.exported": "Case file made",
-    "trade.appeared": "Trade appeared",
-    "trade.changed": "Trade changed",
-    "rows.exported": "Rows exported",
-    "view.removed": "View removed",
-    "view.saved": "View saved",
+    "access.denied": gettext_lazy("Refused: the role may not do this"),
+    "audit.check_ended": gettext_lazy("Check of the audit log ended"),
+    "audit.check_started": gettext_lazy("Check of the audit log started"),
+    "alarm.cleared": gettext_lazy("Alarm cleared"),
+    "alarm.raised": gettext_lazy("Alarm raised"),
+    "batch.drafted": gettext_lazy("Items chosen together"),
+    "batch.paused": gettext_lazy("Batch paused"),
+    "batch.resumed": gettext_lazy("Batch goes on"),
+    "batch.started": gettext_lazy("Batch asked for"),
+    "batch.stopped": gettext_lazy("Batch stopped"),
+    "cancellation.accepted": gettext_lazy("AssetPay accepted the cancel"),
+    "cancellation.armed": gettext_lazy("Cancel armed for when it is allowed"),
+    "cancellation.answered_late": gettext_lazy("A late answer came"),
+    "cancellation.confirmed": gettext_lazy("The item came back undone"),
+    "cancellation.overtaken": gettext_lazy("The item was delivered after all"),
+    "cancellation.refused": gettext_lazy("AssetPay refused the cancel"),
+    "cancellation.rescheduled": gettext_lazy("Armed cancel moved to another time"),
+    "cancellation.requested": gettext_lazy("Cancel asked for"),
+    "cancellation.retried": gettext_lazy("Tried again by a person"),
+    "cancellation.sending": gettext_lazy("AssetPay is being asked"),
+    "cancellation.settled": gettext_lazy("Settled as not done"),
+    "cancellation.settlement_proposed": gettext_lazy("“Not done” proposed"),
+    "cancellation.uncertain": gettext_lazy("Outcome of the cancel unknown"),
+    "cancellation.withdrawn": gettext_lazy("Cancel taken back"),
+    "delivery.replayed": gettext_lazy("Callback replayed"),
+    "document.read": gettext_lazy("Raw document read"),
+    "item.appeared": gettext_lazy("Item appeared"),
+    "item.changed": gettext_lazy("Item changed"),
+    "note.written": gettext_lazy("Note written"),
+    "person.access_renewed": gettext_lazy("One-time link made"),
+    "person.changed": gettext_lazy("Person changed"),
+    "person.created": gettext_lazy("Person added"),
+    "person.display_chosen": gettext_lazy("Language and time zone chosen"),
+    "person.factor_added": gettext_lazy("Second factor added"),
+    "person.factor_removed": gettext_lazy("Second factor removed"),
+    "person.factor_reset": gettext_lazy("Second factor forgotten"),
+    "person.company_bound": gettext_lazy("Bound to the company's log-in"),
+    "person.logged_in": gettext_lazy("Logged in"),
+    "person.password_changed": gettext_lazy("Own password changed"),
+    "person.role_changed": gettext_lazy("Role changed"),
+    "person.sessions_ended": gettext_lazy("Sessions ended"),
+    "person.switched_off": gettext_lazy("Person switched off"),
+    "person.switched_on": gettext_lazy("Person switched on"),
+    "refund.amount_set": gettext_lazy("Amount of the refund set"),
+    "refund.approval_approved": gettext_lazy("Approved by a second person"),
+    "refund.approval_asked": gettext_lazy("A second person was asked"),
+    "refund.approval_expired": gettext_lazy("No second person looked in time"),
+    "refund.approval_sent_back": gettext_lazy("Sent back to the first person"),
+    "refund.approval_void": gettext_lazy("Approval void: something changed"),
+    "refund.changed": gettext_lazy("Refund changed"),
+    "refund.compensated": gettext_lazy("Mistaken confirmation compensated"),
+    "refund.confirmed": gettext_lazy("Refund confirmed"),
+    "refund.contradicted": gettext_lazy("AssetPay said otherwise after the decision"),
+    "refund.opened": gettext_lazy("Refund opened"),
+    "refund.reopened": gettext_lazy("Waiver taken back"),
+    "refund.waived": gettext_lazy("Refund waived"),
+    "case.exported": gettext_lazy("Case file made"),
+    "trade.appeared": gettext_lazy("Trade appeared"),
+    "trade.changed": gettext_lazy("Trade changed"),
+    "rows.exported": gettext_lazy("Rows exported"),
+    "view.removed": gettext_lazy("View removed"),
+    "view.saved": gettext_lazy("View saved"),
 }
 # How each state looks: good, bad, warn, busy, or quiet where nobody needs to act.
 TONES = {
@@ -120,7 +126,19 @@ TONES = {
 # What a message is tagged with, before the number of the cancellation that it offers to take back.
 UNDO = "undo-"
 NOTHING = "\N{EN DASH}"
-SECOND_BY_UNIT = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+# `static/js/countdown.js` has the same lengths, and these words from the page.
+LENGTHS: tuple[tuple[int, Words], ...] = (
+    (86_400, gettext_lazy("{count} d")),
+    (3_600, gettext_lazy("{count} h")),
+    (60, gettext_lazy("{count} min")),
+    (1, gettext_lazy("{count} s")),
+)
+ROLES_IN_WORDS: dict[Role, Words] = {
+    Role.AGENT: gettext_lazy("agents"),
+    Role.SUPERVISOR: gettext_lazy("supervisors"),
+    Role.AUDITOR: gettext_lazy("auditors"),
+    Role.ADMIN: gettext_lazy("admins"),
+}
 
 
 @register.filter
@@ -147,19 +165,26 @@ def iso(moment: datetime | None) -> str:
 
 
 @register.filter
-def utc(moment: datetime | None) -> str:
-    """The full time with its zone, for people."""
-    return f"{moment.astimezone(UTC):%d %b %Y %H:%M:%S} UTC" if moment else NOTHING
+def zoned(moment: datetime | None) -> str:
+    """The full time in the zone of whoever looks, which it names."""
+    return written(moment.astimezone(get_current_timezone())) if moment else NOTHING
+
+
+def written(local: datetime) -> str:
+    """A full time as people write it, with the name of its zone; UTC+4 where a zone has no other."""
+    zone = local.tzname() or ""
+    zone = f"UTC{zone}" if zone[:1] in ("+", "-") else zone
+    return f"{local:%d} {str(MONTHS_3[local.month]).title()} {local:%Y %H:%M:%S} {zone}"
 
 
 def relative(moment: datetime, now: datetime) -> str:
-    """How long ago or how far ahead, in one unit. `static/js/times.js` says the same in the browser."""
+    """How long ago or how far ahead, in one unit. `static/js/countdown.js` says the same in the browser."""
     seconds = int(abs((now - moment).total_seconds()))
     if seconds < 1:
-        return "now"
-    unit, length = next(pair for pair in SECOND_BY_UNIT if seconds >= pair[1])
-    words = f"{seconds // length} {unit}"
-    return f"in {words}" if moment > now else f"{words} ago"
+        return gettext("now")
+    length, words = next(pair for pair in LENGTHS if seconds >= pair[0])
+    span = str(words).format(count=seconds // length)
+    return (gettext("in {span}") if moment > now else gettext("{span} ago")).format(span=span)
 
 
 @register.simple_tag(takes_context=True)
@@ -170,7 +195,7 @@ def when(context: Context, moment: datetime | None) -> SafeString | str:
     return format_html(
         '<time datetime="{}" title="{}" data-relative>{}</time>',
         iso(moment),
-        utc(moment),
+        zoned(moment),
         context["desk"].relative(moment),
     )
 
@@ -185,22 +210,23 @@ def how_far(context: Context, moment: datetime) -> str:
 @register.simple_tag
 def stamp(moment: datetime | None) -> SafeString | str:
     """The absolute time, on its own."""
-    return format_html('<time datetime="{}">{}</time>', iso(moment), utc(moment)) if moment else NOTHING
+    return format_html('<time datetime="{}">{}</time>', iso(moment), zoned(moment)) if moment else NOTHING
 
 
 @register.filter
 def lasting(seconds: int) -> str:
     """A length of time in its largest whole unit; below zero where a clock is ahead."""
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if abs(seconds) >= 2 * length:
-            return f"{int(seconds / length)} {unit}"
-    return f"{seconds} s"
+    for length, words in LENGTHS:
+        if abs(seconds) >= 2 * length or length == 1:
+            return str(words).format(count=int(seconds / length))
+    return NOTHING
 
 
 @register.filter
 def status_words(status: str) -> str:
     """A status of AssetPay in our words; one that nobody documented as it came."""
-    return STATUS_WORDS.get(status, f"unknown: {status}")  # type: ignore[call-overload, no-any-return] # a member equals its text
+    known = STATUS_WORDS.get(status)  # type: ignore[call-overload] # a member equals its text
+    return str(known) if known else gettext("unknown: {status}").format(status=status)
 
 
 @register.filter
@@ -212,29 +238,42 @@ def game_words(game: str | None) -> str:
 @register.filter
 def action_words(action: str) -> str:
     """An audit verb in words; an unknown one as it is."""
-    return ACTION_WORDS.get(action, action)
+    return str(ACTION_WORDS.get(action, action))
 
 
 @register.filter
 def spaced(name: str) -> str:
     """A name of ours as people write it."""
-    return name.replace("_", " ")
+    words = name.replace("_", " ")
+    return gettext(words) if words else ""
+
+
+@register.filter
+def said(sentence: str) -> str:
+    """A sentence that is kept in English, in the language of whoever looks where the catalogue has it."""
+    return gettext(sentence) if sentence else ""
+
+
+@register.filter
+def role_words(names: Iterable[str]) -> str:
+    """Roles by their names."""
+    return ", ".join(str(Role(name).label).lower() if name in Role.values else name for name in names)
 
 
 # What a first person decided on (`Refund.decided_on`), in the order and the words in which a second one reads it.
-SEEN_WORDS = {
-    "amount": "Amount",
-    "cause": "Why",
-    "rules_say": "The rules say",
-    "rule_version": "Version of the rules",
-    "item_status": "Item",
-    "latest_status": "AssetPay's latest word",
-    "price_first_seen": "Price first seen",
-    "price_latest": "Latest price",
-    "lost_at_assetpay": "Kept by AssetPay",
-    "evidence": "Evidence",
-    "evidence_sha256": "Hash of the evidence",
-    "ledger_rows": "Rows in its ledger before",
+SEEN_WORDS: dict[str, Words] = {
+    "amount": gettext_lazy("Amount"),
+    "cause": gettext_lazy("Why"),
+    "rules_say": gettext_lazy("The rules say"),
+    "rule_version": gettext_lazy("Version of the rules"),
+    "item_status": gettext_lazy("Item"),
+    "latest_status": gettext_lazy("AssetPay's latest word"),
+    "price_first_seen": gettext_lazy("Price first seen"),
+    "price_latest": gettext_lazy("Latest price"),
+    "lost_at_assetpay": gettext_lazy("Kept by AssetPay"),
+    "evidence": gettext_lazy("Evidence"),
+    "evidence_sha256": gettext_lazy("Hash of the evidence"),
+    "ledger_rows": gettext_lazy("Rows in its ledger before"),
 }
 
 
@@ -243,7 +282,7 @@ def seen_words(shown: dict[str, Any]) -> list[tuple[str, str]]:
     """What a first person saw, line by line. Nothing kept by AssetPay is no line; a name that came later is kept."""
     unnamed = {name: name.replace("_", " ").capitalize() for name in shown if name not in {*SEEN_WORDS, "refund"}}
     return [
-        (words, _seen_value(name, shown[name]))
+        (str(words), _seen_value(name, shown[name]))
         for name, words in (SEEN_WORDS | unnamed).items()
         if name in shown and not (name == "lost_at_assetpay" and shown[name] is None)
     ]
@@ -251,7 +290,7 @@ def seen_words(shown: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _seen_value(name: str, value: Any) -> str:
     if value is None:
-        return "unknown"
+        return gettext("unknown")
     if name in ("amount", "price_first_seen", "price_latest", "lost_at_assetpay"):
         return usd(Decimal(value))
     if name in ("item_status", "latest_status"):
@@ -282,8 +321,10 @@ def picture(icon_url: str | None) -> str:
 @register.filter
 def who_may(codename: object) -> str:
     """The roles that grant a permission, in words; empty for what is no permission."""
-    roles = [f"{role.value}s" for role, codenames in ROLE_PERMISSIONS.items() if str(codename) in codenames]
-    return " and ".join([", ".join(roles[:-1]), roles[-1]] if len(roles) > 1 else roles)
+    roles = [str(ROLES_IN_WORDS[role]) for role, codenames in ROLE_PERMISSIONS.items() if str(codename) in codenames]
+    if len(roles) < 2:
+        return "".join(roles)
+    return gettext("{several} and {last}").format(several=", ".join(roles[:-1]), last=roles[-1])
 
 
 @register.filter
@@ -292,8 +333,8 @@ def bucket(moment: datetime, now: datetime) -> str:
     day: date = moment.astimezone(UTC).date()
     today = now.astimezone(UTC).date()
     if day == today:
-        return "Today"
-    return "Yesterday" if day == today - timedelta(days=1) else "Older"
+        return gettext("Today")
+    return gettext("Yesterday") if day == today - timedelta(days=1) else gettext("Older")
 
 
 @register.filter

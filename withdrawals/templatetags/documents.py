@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from django import template
+from django.utils.translation import gettext
 
 from withdrawals.templatetags.desk import mask_token
 
@@ -19,7 +20,11 @@ PIECE = re.compile(r'"(?:[^"\\]|\\.)*+"?|\s++|[{}\[\],:]|[^\s"{}\[\],:]++', re.D
 def pretty(text: str) -> str:
     """`text` indented like JSON, tokens untouched, trade-link tokens masked; text that is no JSON survives too."""
     shown = text[:LONGEST_SHOWN]
-    cut = f"\n… {len(text) - LONGEST_SHOWN} more characters" if len(text) > LONGEST_SHOWN else ""
+    cut = (
+        "\n" + gettext("… {count} more characters").format(count=len(text) - LONGEST_SHOWN)
+        if len(text) > LONGEST_SHOWN
+        else ""
+    )
     return mask_token("".join(_pieces(shown))) + cut
 
 

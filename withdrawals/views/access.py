@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Ht
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+from django.utils.translation import gettext_lazy
 from django_htmx.middleware import HtmxDetails
 
 from withdrawals.actions.audit import Origin
@@ -122,7 +123,7 @@ def needs_recent_proof[**P](
     return decorate
 
 
-NOT_YET = "Nothing has been done yet. Show who you are: then look again, and send it again."
+NOT_YET = gettext_lazy("Nothing has been done yet. Show who you are: then look again, and send it again.")
 
 
 def typed_before(request: DeskRequest) -> dict[str, str]:

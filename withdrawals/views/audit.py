@@ -1,5 +1,6 @@
 """The audit log: looking through it, verifying it, taking it away."""
 
+from operator import itemgetter
 from typing import Any
 
 from django.contrib import messages
@@ -8,12 +9,13 @@ from django.http import HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from withdrawals.actions.anchors import configured_places
 from withdrawals.actions.audit_checks import start_check
 from withdrawals.actions.exports import note_export
-from withdrawals.filters import AuditFilter
+from withdrawals.filters import ZONES, AuditFilter
 from withdrawals.models import AuditAnchor, AuditCheck, AuditEntry, SavedList
 from withdrawals.models.audit_export import csv_lines, json_lines
 from withdrawals.templatetags.desk import ACTION_WORDS
@@ -22,12 +24,6 @@ from withdrawals.views.lists import render_list
 from withdrawals.views.saved_views import cleaned_query, shown_views
 
 # Offered where a zone is typed; any other name of the tz database is taken too.
-COMMON_ZONES = (
-    "UTC", "Europe/London", "Europe/Lisbon", "Europe/Berlin", "Europe/Warsaw", "Europe/Kyiv", "Europe/Istanbul",
-    "Europe/Moscow", "Asia/Dubai", "Asia/Kolkata", "Asia/Shanghai", "Asia/Tokyo", "Australia/Sydney",
-    "Pacific/Auckland", "America/Sao_Paulo", "America/New_York", "America/Chicago", "America/Denver",
-    "America/Los_Angeles",
-)  # fmt: skip
 MORE_FILTERS = ("role", "source", "item", "trade", "cause", "time_from", "time_to", "zone")
 
 
@@ -38,7 +34,8 @@ def entries_for_rows() -> QuerySet[AuditEntry]:
 
 def audit_filter(query: QueryDict, entries: QuerySet[AuditEntry]) -> AuditFilter:
     """The filters of the log over these entries."""
-    return AuditFilter(query, queryset=entries, actions=sorted(ACTION_WORDS.items(), key=lambda pair: pair[1]))
+    actions = sorted(((action, str(words)) for action, words in ACTION_WORDS.items()), key=itemgetter(1))
+    return AuditFilter(query, queryset=entries, actions=actions)
 
 
 @require_safe
@@ -52,7 +49,7 @@ def audit_list(request: DeskRequest) -> HttpResponse:
         filters,
         by="number",
         zone=filters.chosen_zone if filters.form.is_valid() else None,
-        zones=COMMON_ZONES,
+        zones=ZONES,
         shows_more=any(request.GET.get(name) for name in MORE_FILTERS),
         more_filters=MORE_FILTERS,
         saved=shown_views(request, SavedList.AUDIT, lambda query: audit_filter(query, AuditEntry.objects.all())),
@@ -97,7 +94,7 @@ def audit_export(request: DeskRequest) -> HttpResponse | StreamingHttpResponse:
     form = "csv" if request.POST.get("form") == "csv" else "jsonl"
     filters = audit_filter(QueryDict(request.POST.get("query", "")), AuditEntry.objects.all())
     if form == "csv" and not filters.form.is_valid():
-        messages.error(request, "This filter cannot be read, so nothing was exported.")
+        messages.error(request, gettext("This filter cannot be read, so nothing was exported."))
         return SeeOther(reverse("audit_list"))
     chosen = cleaned_query(QueryDict(request.POST.get("query", ""))) if form == "csv" else ""
     head = note_export(of="audit_list", form=form, filters=chosen, origin=screen_origin(request), now=now)

@@ -8,6 +8,7 @@ from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from withdrawals.actions.batches import (
@@ -25,6 +26,7 @@ from withdrawals.actions.budget import budget_view
 from withdrawals.filters import BatchFilter
 from withdrawals.forms import ChoiceForm, ReasonForm
 from withdrawals.models import Batch, BatchState
+from withdrawals.models.words import Words
 from withdrawals.views.access import DeskRequest, SeeOther, needs, screen_origin
 from withdrawals.views.finding import Found, find_items
 from withdrawals.views.items import items_page
@@ -32,11 +34,11 @@ from withdrawals.views.lists import render_list
 
 # As many names as anybody reads at once: before pressing the rest is counted, afterwards it stands on further pages.
 NAMES = 200
-ACTS: dict[str, tuple[Callable[..., Batch], str]] = {
-    "pause": (pause_batch, "Paused. What is on its way stays on its way; nothing more leaves."),
-    "resume": (resume_batch, "Goes on."),
-    "stop": (stop_batch, "Stopped. What had not left yet was never asked for."),
-    "undo": (undo_batch, "Taken back before anything left."),
+ACTS: dict[str, tuple[Callable[..., Batch], Words]] = {
+    "pause": (pause_batch, gettext_lazy("Paused. What is on its way stays on its way; nothing more leaves.")),
+    "resume": (resume_batch, gettext_lazy("Goes on.")),
+    "stop": (stop_batch, gettext_lazy("Stopped. What had not left yet was never asked for.")),
+    "undo": (undo_batch, gettext_lazy("Taken back before anything left.")),
 }
 
 
@@ -63,7 +65,7 @@ def _draft(request: DeskRequest) -> HttpResponse:
         item_ids = form.cleaned_data["item"]
         selection = f"{len(item_ids)} {'row' if len(item_ids) == 1 else 'rows'} ticked by hand"
     else:
-        return items_page(request, found, problem="Nothing is selected. Tick the rows first.", status=422)
+        return items_page(request, found, problem=gettext("Nothing is selected. Tick the rows first."), status=422)
     try:
         batch = draft_batch(
             item_ids=item_ids, selection=selection, actor=request.user, origin=screen_origin(request), now=now
@@ -143,7 +145,7 @@ def batch_start(request: DeskRequest, pk: int) -> HttpResponse:
         start_batch(batch_id=pk, **form.cleaned_data, actor=request.user, origin=screen_origin(request), now=now)
     except BatchRefused as refused:
         return _page(request, pk, ReasonForm(), problem=str(refused), status=409)
-    messages.success(request, "Asked for. It leaves for AssetPay in a moment.")
+    messages.success(request, gettext("Asked for. It leaves for AssetPay in a moment."))
     return SeeOther(reverse("batch_detail", args=[pk]))
 
 
@@ -158,5 +160,5 @@ def batch_act(request: DeskRequest, pk: int, act: str) -> HttpResponse:
         do(batch_id=pk, actor=request.user, origin=screen_origin(request), now=now)
     except BatchRefused as refused:
         return _page(request, pk, ReasonForm(), problem=str(refused), status=409)
-    messages.success(request, said)
+    messages.success(request, str(said))
     return SeeOther(reverse("batch_detail", args=[pk]))

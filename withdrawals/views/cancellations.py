@@ -6,6 +6,7 @@ from datetime import datetime
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from withdrawals.actions.cancellations import UndoRefused, undo_cancellation
@@ -17,7 +18,11 @@ from withdrawals.views.items import answer_with_row
 from withdrawals.views.lists import render_list
 from withdrawals.views.saved_views import shown_views
 
-COLUMNS = (("asked", "Asked"), ("state", "State"), ("words", "AssetPay's words"))
+COLUMNS = (
+    ("asked", gettext_lazy("Asked")),
+    ("state", gettext_lazy("State")),
+    ("words", gettext_lazy("AssetPay's words")),
+)
 
 
 @dataclass(frozen=True)
@@ -85,5 +90,5 @@ def cancellation_undo(request: DeskRequest, pk: int) -> HttpResponse:
         return answer_with_row(request, item_id, refusal=str(refused))
     except Cancellation.DoesNotExist as error:
         raise Http404("No such cancellation.") from error
-    messages.success(request, f"Taken back before it left: {cancellation.item}.")
+    messages.success(request, gettext("Taken back before it left: {item}.").format(item=cancellation.item))
     return answer_with_row(request, cancellation.item_id)

@@ -9,10 +9,13 @@ from decimal import Decimal
 from django.conf import settings
 from django.db.models import Count, Sum
 from django.db.models.functions import TruncDay, TruncHour
+from django.utils.dates import MONTHS_3
+from django.utils.translation import gettext, gettext_lazy
 
 from withdrawals.models import Cancellation, CancellationState, Delivery, Refund, RefundState, SendPermit
 from withdrawals.models.usual import Span, lengths, percentile
-from withdrawals.templatetags.desk import TONES, usd_or_zero
+from withdrawals.models.words import Words
+from withdrawals.templatetags.desk import LENGTHS, TONES, usd_or_zero
 
 # Of more than these only the latest count; the chart says so.
 LATEST = 2_000
@@ -23,26 +26,26 @@ class Range:
     """How far back the charts look: its name in the address, its words, its length, and how long one step is."""
 
     name: str
-    label: str
+    label: Words
     length: timedelta
     step: timedelta
 
 
 RANGES = (
-    Range("24h", "24 hours", timedelta(hours=24), timedelta(hours=1)),
-    Range("7d", "7 days", timedelta(days=7), timedelta(days=1)),
-    Range("30d", "30 days", timedelta(days=30), timedelta(days=1)),
+    Range("24h", gettext_lazy("24 hours"), timedelta(hours=24), timedelta(hours=1)),
+    Range("7d", gettext_lazy("7 days"), timedelta(days=7), timedelta(days=1)),
+    Range("30d", gettext_lazy("30 days"), timedelta(days=30), timedelta(days=1)),
 )
 RANGE_BY_NAME = {each.name: each for each in RANGES}
 
 STEPS = (
-    ("up to 10 s", timedelta(seconds=10)),
-    ("up to 1 min", timedelta(minutes=1)),
-    ("up to 5 min", timedelta(minutes=5)),
-    ("up to 15 min", timedelta(minutes=15)),
-    ("up to 1 h", timedelta(hours=1)),
-    ("up to 6 h", timedelta(hours=6)),
-    ("longer", timedelta.max),
+    (gettext_lazy("up to 10 s"), timedelta(seconds=10)),
+    (gettext_lazy("up to 1 min"), timedelta(minutes=1)),
+    (gettext_lazy("up to 5 min"), timedelta(minutes=5)),
+    (gettext_lazy("up to 15 min"), timedelta(minutes=15)),
+    (gettext_lazy("up to 1 h"), timedelta(hours=1)),
+    (gettext_lazy("up to 6 h"), timedelta(hours=6)),
+    (gettext_lazy("longer"), timedelta.max),
 )
 
 
@@ -50,7 +53,7 @@ STEPS = (
 class Bar:
     """One bar: its label, its height, the height in words, and its look."""
 
-    label: str
+    label: Words
     height: int | Decimal
     words: str
     tone: str = "busy"
@@ -88,14 +91,16 @@ def _outcomes(since: datetime) -> Chart:
     ]
     undone = counts.get(CancellationState.CONFIRMED, 0)
     ended = undone + counts.get(CancellationState.OVERTAKEN, 0)
-    said = f"{sum(counts.values())} asked for; of {ended} that AssetPay ended, {undone} came back undone."
+    said = gettext("{count} asked for; of {ended} that AssetPay ended, {undone} came back undone.").format(
+        count=sum(counts.values()), ended=ended, undone=undone
+    )
     return Chart(
         "outcomes",
-        "Cancellations by outcome",
-        "Cancellations",
+        gettext("Cancellations by outcome"),
+        gettext("Cancellations"),
         bars,
         said,
-        "Every cancel that somebody asks for counts here by what became of it.",
+        gettext("Every cancel that somebody asks for counts here by what became of it."),
     )
 
 
@@ -112,19 +117,21 @@ def _refunds(since: datetime) -> Chart:
             Bar(
                 state.label,
                 total,
-                f"{usd_or_zero(total)} in {count}",
+                gettext("{total} in {count}").format(total=usd_or_zero(total), count=count),
                 TONES.get(state, "good" if state == RefundState.CONFIRMED else "quiet"),
             )
         )
     total = sum((total for _count, total in sums.values()), Decimal(0))
-    said = f"{sum(count for count, _total in sums.values())} opened, {usd_or_zero(total)} together."
+    said = gettext("{count} opened, {total} together.").format(
+        count=sum((count for count, _total in sums.values())), total=usd_or_zero(total)
+    )
     return Chart(
         "refunds",
-        "Refunds by state and value",
-        "US dollars",
+        gettext("Refunds by state and value"),
+        gettext("US dollars"),
         bars,
         said,
-        "What is owed for items that ended undelivered counts here by what became of it.",
+        gettext("What is owed for items that ended undelivered counts here by what became of it."),
     )
 
 
@@ -133,17 +140,23 @@ def _time_to_undone(since: datetime) -> Chart:
     spans = undone.order_by("-requested_at", "-pk").values_list("requested_at", "ended_at")[:LATEST]
     return _spread(
         "undone",
-        "Time from ask to undone",
-        "Cancellations",
+        gettext("Time from ask to undone"),
+        gettext("Cancellations"),
         spans,
-        "How long it takes from the click until the item has come back.",
+        gettext("How long it takes from the click until the item has come back."),
     )
 
 
 def _callback_lag(since: datetime) -> Chart:
     received = Delivery.objects.filter(received_at__gte=since).order_by("-received_at", "-pk")
     spans = received.values_list("signed_at", "received_at")[:LATEST]
-    return _spread("lag", "Callback lag", "Callbacks", spans, "How old AssetPay's callbacks are when they arrive.")
+    return _spread(
+        "lag",
+        gettext("Callback lag"),
+        gettext("Callbacks"),
+        spans,
+        gettext("How old AssetPay's callbacks are when they arrive."),
+    )
 
 
 def _spread(name: str, title: str, measure: str, spans: Iterable[Span], empty: str) -> Chart:
@@ -153,9 +166,9 @@ def _spread(name: str, title: str, measure: str, spans: Iterable[Span], empty: s
         Bar(label, counts[label], str(counts[label]), "good" if most <= timedelta(minutes=5) else "note")
         for label, most in STEPS
     ]
-    of = f"the latest {LATEST:,}" if len(took) == LATEST else f"{len(took)}"
+    of = gettext("the latest {count}").format(count=f"{LATEST:,}") if len(took) == LATEST else str(len(took))
     half, most = span_words(percentile(took, 50)), span_words(percentile(took, 90))
-    said = f"Half within {half}, nine of ten within {most}, of {of}."
+    said = gettext("Half within {half}, nine of ten within {most}, of {of}.").format(half=half, most=most, of=of)
     return Chart(name, title, measure, bars, said, empty)
 
 
@@ -168,21 +181,22 @@ def _sendings(shown: Range, now: datetime) -> Chart:
     )
     counts = dict(counted)
     steps = [first + number * shown.step for number in range(int(shown.length / shown.step))]
-    form = "%H:%M" if shown.step < timedelta(days=1) else "%d %b"
-    bars = [Bar(f"{step:{form}}", counts.get(step, 0), str(counts.get(step, 0))) for step in steps]
+    bars = [Bar(_step_words(step, shown), counts.get(step, 0), str(counts.get(step, 0))) for step in steps]
     counting = SendPermit.objects.filter(counts_until__gt=now).count()
     limit = settings.ASSETPAY_CANCELS_PER_MINUTE
-    unit = "an hour" if shown.step < timedelta(days=1) else "a day"
+    unit = gettext("an hour") if shown.step < timedelta(days=1) else gettext("a day")
     most = int(limit * shown.step / timedelta(minutes=1))
-    used = f"{counting} of {limit} a minute are in use now"
-    said = f"{used}; {sum(counts.values())} were sent, of at most {most:,} {unit} (times in UTC)."
+    used = gettext("{counting} of {limit} a minute are in use now").format(counting=counting, limit=limit)
+    said = gettext("{used}; {count} were sent, of at most {most} {unit} (times in UTC).").format(
+        used=used, count=sum(counts.values()), most=f"{most:,}", unit=unit
+    )
     return Chart(
         "sendings",
-        "Sending budget",
-        "Cancels sent",
+        gettext("Sending budget"),
+        gettext("Cancels sent"),
         bars,
         said,
-        "Each cancel that leaves for AssetPay counts here against its limit.",
+        gettext("Each cancel that leaves for AssetPay counts here against its limit."),
     )
 
 
@@ -191,10 +205,14 @@ def _step_start(moment: datetime, step: timedelta) -> datetime:
     return start if step < timedelta(days=1) else start.replace(hour=0)
 
 
+def _step_words(step: datetime, shown: Range) -> str:
+    if shown.step < timedelta(days=1):
+        return f"{step:%H:%M}"
+    return f"{step:%d} {str(MONTHS_3[step.month]).title()}"
+
+
 def span_words(length: timedelta) -> str:
     """A length in one unit, rounded up, so that it never promises too much."""
     seconds = length.total_seconds()
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{-(-seconds // size):.0f} {unit}"
-    return f"{-(-seconds // 1):.0f} s"
+    size, words = next((size, words) for size, words in LENGTHS if seconds >= 2 * size or size == 1)
+    return str(words).format(count=f"{-(-seconds // size):.0f}")

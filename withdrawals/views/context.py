@@ -9,12 +9,14 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from withdrawals.models import Alarm, AlarmKind, Counts, Delivery, count_desk
 from withdrawals.models.delivery import WARN_FOR
-from withdrawals.templatetags.desk import relative
+from withdrawals.templatetags.desk import relative, role_words
 from withdrawals.views.access import DeskRequest, way_back
 from withdrawals.views.fresh import asks_for_itself
+from withdrawals.views.script_words import script_words
 
 # Asked for thirty times on each page, and always the same.
 _address = cache(reverse)
@@ -72,6 +74,11 @@ class Desk:
         """What the company's own provider is called, where there is one."""
         return settings.OIDC_NAME if settings.OIDC_ISSUER else ""
 
+    @cached_property
+    def script_words(self) -> str:
+        """What the scripts say, where that is not English."""
+        return script_words()
+
     @property
     def here(self) -> str:
         """The page that a form comes back to, without JavaScript too."""
@@ -94,7 +101,7 @@ class Desk:
     @cached_property
     def roles(self) -> str:
         """The roles of whoever is logged in."""
-        return ", ".join(self._request.user.groups.order_by("name").values_list("name", flat=True))
+        return role_words(self._request.user.groups.order_by("name").values_list("name", flat=True))
 
     @cached_property
     def unmarked_approval(self) -> Delivery | None:
@@ -114,29 +121,29 @@ class Desk:
     def rail(self) -> list[RailEntry]:
         """The noun pages, in the order of the work, with what waits in each."""
         entries = [
-            RailEntry("overview", "Overview", "gauge"),
-            RailEntry("item_list", "Items", "package", str(self.counts.can)),
-            RailEntry("trade_list", "Trades", "arrow-left-right"),
+            RailEntry("overview", gettext("Overview"), "gauge"),
+            RailEntry("item_list", gettext("Items"), "package", str(self.counts.can)),
+            RailEntry("trade_list", gettext("Trades"), "arrow-left-right"),
             RailEntry(
                 "cancellation_list",
-                "Cancellations",
+                gettext("Cancellations"),
                 "circle-x",
                 str(self.counts.open),
                 is_pressing=bool(self.counts.uncertain),
             ),
-            RailEntry("sending", "Sending", "send"),
-            RailEntry("batch_list", "Batches", "layers"),
-            RailEntry("refund_list", "Refunds", "banknote-arrow-up", str(self.counts.owed)),
+            RailEntry("sending", gettext("Sending"), "send"),
+            RailEntry("batch_list", gettext("Batches"), "layers"),
+            RailEntry("refund_list", gettext("Refunds"), "banknote-arrow-up", str(self.counts.owed)),
             RailEntry(
                 "delivery_list",
-                "Callbacks",
+                gettext("Callbacks"),
                 "inbox",
                 str(self.counts.troubled),
                 is_pressing=bool(self.counts.troubled),
             ),
-            RailEntry("alarm_list", "Alarms", "bell", str(len(self.alarms)), is_pressing=bool(self.alarms)),
-            RailEntry("audit_list", "Audit log", "scroll-text", permission="see_audit"),
-            RailEntry("person_list", "People", "users", permission="manage_people"),
+            RailEntry("alarm_list", gettext("Alarms"), "bell", str(len(self.alarms)), is_pressing=bool(self.alarms)),
+            RailEntry("audit_list", gettext("Audit log"), "scroll-text", permission="see_audit"),
+            RailEntry("person_list", gettext("People"), "users", permission="manage_people"),
         ]
         return [entry for entry in entries if self._request.user.may(entry.permission)]
 

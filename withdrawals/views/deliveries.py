@@ -8,6 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from withdrawals.actions.deliveries import Replayed, replay_delivery
@@ -22,7 +23,11 @@ from withdrawals.views.saved_views import shown_views
 
 REJECTED_SHOWN = 20
 SIBLINGS_SHOWN = 20
-COLUMNS = (("about", "About"), ("verdict", "Verdict"), ("changed", "What it changed"))
+COLUMNS = (
+    ("about", gettext_lazy("About")),
+    ("verdict", gettext_lazy("Verdict")),
+    ("changed", gettext_lazy("What it changed")),
+)
 # More than a person can look through; the command line takes any number.
 MOST_REPLAYED = 200
 
@@ -99,12 +104,12 @@ def delivery_replay_many(request: DeskRequest) -> HttpResponse:
     if request.method == "POST":
         form = ReplayForm(request.POST)
         if not form.is_valid():
-            return _preview(request, [], left_out=0, problem="Nothing was chosen to replay.", status=422)
+            return _preview(request, [], left_out=0, problem=gettext("Nothing was chosen to replay."), status=422)
         chosen = _without_bodies().filter(pk__in=form.cleaned_data["deliveries"][:MOST_REPLAYED])
         return _replay(request, list(chosen.order_by("received_at", "pk")))
     filters = DeliveryFilter(request.GET, queryset=_without_bodies())
     if not filters.form.is_valid():
-        return _preview(request, [], left_out=0, problem="This filter cannot be read.", status=400)
+        return _preview(request, [], left_out=0, problem=gettext("This filter cannot be read."), status=400)
     found = filters.qs.order_by("received_at", "pk")
     return _preview(request, list(found[:MOST_REPLAYED]), left_out=max(0, found.count() - MOST_REPLAYED))
 
@@ -125,7 +130,9 @@ def _preview(
 def _replay(request: DeskRequest, deliveries: list[Delivery]) -> HttpResponse:
     rows = _run(request, deliveries, dry_run=False)
     changed = sum(bool(row.replayed.changes) for row in rows)
-    messages.success(request, f"{len(rows)} replayed, {changed} changed something.")
+    messages.success(
+        request, gettext("{count} replayed, {changed} changed something.").format(count=len(rows), changed=changed)
+    )
     if len(rows) == 1:
         return SeeOther(reverse("delivery_detail", args=[rows[0].delivery.pk]))
     return render(request, "replay.html", {"rows": rows, "is_done": True})

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils.translation import gettext
+
 from withdrawals.forms import SearchForm
 from withdrawals.models import Batch, Item
+from withdrawals.models.words import as_kept
 from withdrawals.views.worklist import TAB_BY_NAME, TABS, Items, Tab
 
 
@@ -37,17 +40,18 @@ class Found:
             return f"What batch {self.batch.pk} could not do"
         if self.is_id:
             return f"Found by the id “{self.text}”"
-        return f"“{self.tab.label}”, named like “{self.text}”" if self.text else f"All of “{self.tab.label}”"
+        with as_kept():
+            return f"“{self.tab.label}”, named like “{self.text}”" if self.text else f"All of “{self.tab.label}”"
 
 
 def find_items(address: Mapping[str, str], *, now: datetime) -> Found:
     """The items that `tab`, `q` and `batch` of an address name; an id ignores every other filter."""
     form = SearchForm(address)
-    problem = "" if form.is_valid() else "That search cannot be read. Shorten it, or clear it."
+    problem = "" if form.is_valid() else gettext("That search cannot be read. Shorten it, or clear it.")
     text = form.cleaned_data.get("q", "").strip()
     tab = TAB_BY_NAME.get(address.get("tab") or "can")
     if tab is None:
-        problem, tab = "There is no such tab. This is what can be cancelled now.", TAB_BY_NAME["can"]
+        problem, tab = gettext("There is no such tab. This is what can be cancelled now."), TAB_BY_NAME["can"]
     matching, is_id = Item.objects.search(text) if text else (None, False)
     shown = TAB_BY_NAME["all"] if is_id else tab
     items = shown.holds(now)
@@ -57,7 +61,7 @@ def find_items(address: Mapping[str, str], *, now: datetime) -> Found:
     if number := form.cleaned_data.get("batch"):
         batch = Batch.objects.filter(pk=number).first()
         if batch is None:
-            problem = "There is no such batch. This is the worklist."
+            problem = gettext("There is no such batch. This is the worklist.")
         else:
             shown, items = TAB_BY_NAME["all"], Item.objects.filter(pk__in=batch.leftovers().values("item"))
     return Found(

@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from withdrawals.actions.cancellations import CancelRefused, arm_cancellation, armed_for, request_cancellation
@@ -27,11 +28,11 @@ from withdrawals.views.worklist import TABS, ItemRow, count_up_to, for_rows, ite
 
 ORDERS = {"opened": "opened_at", "price": "shown_price"}
 COLUMNS = (
-    ("trade", "Trade and customer"),
-    ("price", "Price"),
-    ("assetpay", "At AssetPay"),
-    ("desk", "What the desk did"),
-    ("from", "Cancel from"),
+    ("trade", gettext_lazy("Trade and customer")),
+    ("price", gettext_lazy("Price")),
+    ("assetpay", gettext_lazy("At AssetPay")),
+    ("desk", gettext_lazy("What the desk did")),
+    ("from", gettext_lazy("Cancel from")),
 )
 
 
@@ -56,7 +57,7 @@ def items_page(request: DeskRequest, found: Found, *, problem: str = "", status:
     try:
         page = keyset_page(items, by=laid.order.by, newest_first=laid.order.goes_down, cursor=found.cursor)
     except BadCursor as error:
-        problem = f"{error} This is its beginning."
+        problem = gettext("{error} This is its beginning.").format(error=error)
         page = keyset_page(items, by=laid.order.by, newest_first=laid.order.goes_down, cursor="")
     problem = problem or found.problem or laid.problem
     left = rows_left(request, facts_of(Item.objects.all()), page.rows)
@@ -95,7 +96,7 @@ def item_row_now(request: DeskRequest, pk: int) -> HttpResponse:
 @needs("cancel_item")
 def item_cancel(request: DeskRequest, pk: int) -> HttpResponse:
     """/items/<pk>/cancel/: ask why, then ask AssetPay. 409 where a rule or a colleague was first, 422 for bad input."""
-    said = "Asked for: {}. It leaves for AssetPay in a moment."
+    said = gettext("Asked for: {}. It leaves for AssetPay in a moment.")
     return _ask_or_arm(request, pk, request_cancellation, said=said, is_arming=False)
 
 
@@ -103,7 +104,7 @@ def item_cancel(request: DeskRequest, pk: int) -> HttpResponse:
 @needs("cancel_item")
 def item_arm(request: DeskRequest, pk: int) -> HttpResponse:
     """/items/<pk>/arm/: the same for an item that is too young: it is asked for when its time has come."""
-    said = "Armed: {}. AssetPay is asked when the item is old enough."
+    said = gettext("Armed: {}. AssetPay is asked when the item is old enough.")
     return _ask_or_arm(request, pk, arm_cancellation, said=said, is_arming=True)
 
 

@@ -5,8 +5,10 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext
 
 from withdrawals.filters import SearchedSet
+from withdrawals.models.words import Words
 from withdrawals.views.access import DeskRequest
 from withdrawals.views.fresh import rows_left
 from withdrawals.views.paging import BadCursor, Page, keyset_page
@@ -21,7 +23,7 @@ def render_list(
     by: str,
     newest_first: bool = True,
     sorts: str = "",
-    columns: Sequence[tuple[str, str]] = (),
+    columns: Sequence[tuple[str, Words]] = (),
     problem: str = "",
     status: int = 200,
     to_row: Callable[[Any], Any] | None = None,
@@ -42,13 +44,13 @@ def render_list(
     if not filters.form.is_valid():
         # Rows that nobody asked for would be taken for the answer.
         page: Page[Any] = Page([], "", is_first=True)
-        problem = "This filter cannot be read, so nothing is shown. Mend it, or clear it."
+        problem = gettext("This filter cannot be read, so nothing is shown. Mend it, or clear it.")
     else:
         cursor = filters.form.cleaned_data["cursor"]
         try:
             page = keyset_page(filters.qs, by=by, newest_first=laid.order.goes_down, cursor=cursor)
         except BadCursor as error:
-            problem = f"{error} This is its beginning."
+            problem = gettext("{error} This is its beginning.").format(error=error)
             page = keyset_page(filters.qs, by=by, newest_first=laid.order.goes_down, cursor="")
         left = rows_left(request, filters.queryset, page.rows)
     shown = {

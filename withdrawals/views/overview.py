@@ -4,6 +4,7 @@ from django.db.models import Count, Max, Min, Sum
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from withdrawals.actions.budget import budget_view
@@ -45,7 +46,9 @@ def overview(request: DeskRequest) -> HttpResponse:
         "ranges": RANGES,
         "shown": shown or RANGES[0],
         "charts": charts(shown or RANGES[0], now),
-        "problem": "" if shown else f"There is no such range. These are the last {RANGES[0].label}.",
+        "problem": ""
+        if shown
+        else gettext("There is no such range. These are the last {range}.").format(range=RANGES[0].label),
         "last_callback_at": Delivery.objects.aggregate(last=Max("last_received_at"))["last"],
         "budget": budget_view(now),
         "live_batches": Batch.objects.live().count(),

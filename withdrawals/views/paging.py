@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db.models import DateTimeField, Model, Q, QuerySet
+from django.utils.translation import gettext
 
 from withdrawals.models.money import UsdField
 
@@ -86,7 +87,7 @@ def _parse(cursor: str, kind: type) -> tuple[datetime | Decimal | int, int]:
     try:
         return read(value), _number(key)
     except ValueError as error:
-        raise BadCursor("This address names no place in the list.") from error
+        raise BadCursor(gettext("This address names no place in the list.")) from error
 
 
 def _time(text: str) -> datetime:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils.translation import gettext
+
 from withdrawals.models import Attempt, AttemptOutcome, Cancellation, CancellationState
 from withdrawals.models.usual import LOOKED_AT, Usual, usual
 from withdrawals.views.charts import span_words
@@ -30,17 +32,21 @@ def pending_words(asked: Cancellation, customs: Customs, now: datetime) -> str:
     """Who must act on an open cancellation and what is usual; empty for one that has ended."""
     match asked.state:
         case CancellationState.SCHEDULED:
-            return "The desk sends it once AssetPay's window opens. Nobody needs to act."
+            return gettext("The desk sends it once AssetPay's window opens. Nobody needs to act.")
         case CancellationState.REQUESTED:
-            return _together("The desk sends it by itself. Nobody needs to act.", "The answer", customs.answer)
+            return _together(
+                gettext("The desk sends it by itself. Nobody needs to act."), gettext("The answer"), customs.answer
+            )
         case CancellationState.SENDING:
-            return _together("AssetPay must answer. Nobody here needs to act.", "The answer", customs.answer)
+            return _together(
+                gettext("AssetPay must answer. Nobody here needs to act."), gettext("The answer"), customs.answer
+            )
         case CancellationState.ACCEPTED:
             return _accepted(asked, customs, now)
         case CancellationState.UNCERTAIN if asked.may_resend:
-            return "The answer was lost; the desk asks once more by itself. Nobody needs to act yet."
+            return gettext("The answer was lost; the desk asks once more by itself. Nobody needs to act yet.")
         case CancellationState.UNCERTAIN:
-            return (
+            return gettext(
                 "Somebody must look: check with AssetPay. If that does not tell, a supervisor settles it. "
                 "Do not tell the customer that it was undone."
             )
@@ -49,11 +55,21 @@ def pending_words(asked: Cancellation, customs: Customs, now: datetime) -> str:
 
 def _accepted(asked: Cancellation, customs: Customs, now: datetime) -> str:
     is_overdue = customs.end and asked.accepted_at and now - asked.accepted_at > customs.end.within
-    whose = "This takes longer than usual: check with AssetPay." if is_overdue else "Nobody here needs to act."
-    return _together(f"AssetPay asked the supplier, who must give the item back. {whose}", "The end", customs.end)
+    whose = (
+        gettext("This takes longer than usual: check with AssetPay.")
+        if is_overdue
+        else gettext("Nobody here needs to act.")
+    )
+    return _together(
+        gettext("AssetPay asked the supplier, who must give the item back. {whose}").format(whose=whose),
+        gettext("The end"),
+        customs.end,
+    )
 
 
 def _together(who: str, what: str, known: Usual | None) -> str:
     if known is None:
         return who
-    return f"{who} {what} usually comes within {span_words(known.within)}, from the last {known.cases} cases."
+    return gettext("{who} {what} usually comes within {within}, from the last {cases} cases.").format(
+        who=who, what=what, within=span_words(known.within), cases=known.cases
+    )

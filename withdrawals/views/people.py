@@ -8,6 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from withdrawals.actions.people import (
@@ -70,13 +71,13 @@ def person_role(request: DeskRequest, pk: int) -> HttpResponse:
     now = timezone.now()
     form = RoleForm(request.POST)
     if not form.is_valid():
-        return _show(request, pk, status=422, problem="There is no such role. Nothing was changed.")
+        return _show(request, pk, status=422, problem=gettext("There is no such role. Nothing was changed."))
     role = Role(form.cleaned_data["role"])
     return _do(
         request,
         pk,
         lambda: change_role(person_id=pk, role=role, actor=request.user, origin=screen_origin(request), now=now),
-        done=f"Role changed: {role.label.lower()}.",
+        done=gettext("Role changed: {role}.").format(role=role.label.lower()),
     )
 
 
@@ -90,7 +91,7 @@ def person_off(request: DeskRequest, pk: int) -> HttpResponse:
         request,
         pk,
         lambda: switch_off(person_id=pk, actor=request.user, origin=screen_origin(request), now=now),
-        done="Switched off. Every session of theirs has ended.",
+        done=gettext("Switched off. Every session of theirs has ended."),
     )
 
 
@@ -104,7 +105,7 @@ def person_on(request: DeskRequest, pk: int) -> HttpResponse:
         request,
         pk,
         lambda: switch_on(person_id=pk, actor=request.user, origin=screen_origin(request), now=now),
-        done="Switched on. The old password is gone: make a one-time link.",
+        done=gettext("Switched on. The old password is gone: make a one-time link."),
     )
 
 
@@ -118,7 +119,7 @@ def person_end_sessions(request: DeskRequest, pk: int) -> HttpResponse:
         request,
         pk,
         lambda: end_sessions(person_id=pk, actor=request.user, origin=screen_origin(request), now=now),
-        done="Every session of theirs has ended.",
+        done=gettext("Every session of theirs has ended."),
     )
 
 
@@ -132,7 +133,7 @@ def person_reset_factor(request: DeskRequest, pk: int) -> HttpResponse:
         request,
         pk,
         lambda: reset_factor(person_id=pk, actor=request.user, origin=screen_origin(request), now=now),
-        done="Second factor forgotten. They set up a new one at their next log-in.",
+        done=gettext("Second factor forgotten. They set up a new one at their next log-in."),
     )
 
 

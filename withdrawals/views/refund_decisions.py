@@ -9,6 +9,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from withdrawals.actions.refund_approvals import approve_refund, send_back_refund
@@ -16,6 +17,7 @@ from withdrawals.actions.refund_corrections import compensate_refund, reopen_ref
 from withdrawals.actions.refunds import RefundRefused
 from withdrawals.forms import AmountForm, DecisionForm, SeenForm
 from withdrawals.models import Refund, RefundApproval
+from withdrawals.models.words import Words
 from withdrawals.views.access import DeskRequest, needs, needs_recent_proof, safe_next, screen_origin, typed_before
 from withdrawals.views.refunds import RefundRow, answer_with_refund, dialog, for_refund_rows, refund_row
 
@@ -27,10 +29,10 @@ class Decision:
     """One thing that can be decided: its address, its words, its form and its action."""
 
     address: str
-    button: str
-    title: str
-    consequence: str
-    done: str
+    button: Words
+    title: Words
+    consequence: Words
+    done: Words
     form: type[SeenForm]
     act: Callable[..., Refund]
     is_about_approval: bool = False
@@ -38,57 +40,57 @@ class Decision:
 
 APPROVE = Decision(
     "refund_approve",
-    "Approve refund",
-    "Approve what the first person saw?",
-    "You confirm, as the second person, that the customer has been paid back. This desk moves no money.",
-    "Approved and confirmed",
+    gettext_lazy("Approve refund"),
+    gettext_lazy("Approve what the first person saw?"),
+    gettext_lazy("You confirm, as the second person, that the customer has been paid back. This desk moves no money."),
+    gettext_lazy("Approved and confirmed"),
     SeenForm,
     approve_refund,
     is_about_approval=True,
 )
 SEND_BACK = Decision(
     "refund_send_back",
-    "Send back",
-    "Send this back to the first person?",
-    "Nothing is confirmed; the refund is owed as before.",
-    "Sent back",
+    gettext_lazy("Send back"),
+    gettext_lazy("Send this back to the first person?"),
+    gettext_lazy("Nothing is confirmed; the refund is owed as before."),
+    gettext_lazy("Sent back"),
     DecisionForm,
     send_back_refund,
     is_about_approval=True,
 )
 COMPENSATE = Decision(
     "refund_compensate",
-    "Compensate",
-    "Was this confirmed by mistake?",
-    "The confirmation stays, a compensation is written beneath it, and the refund is owed again.",
-    "Compensated; it is owed again",
+    gettext_lazy("Compensate"),
+    gettext_lazy("Was this confirmed by mistake?"),
+    gettext_lazy("The confirmation stays, a compensation is written beneath it, and the refund is owed again."),
+    gettext_lazy("Compensated; it is owed again"),
     DecisionForm,
     compensate_refund,
 )
 WAIVE = Decision(
     "refund_waive",
-    "Waive refund",
-    "Pay nothing for this item?",
-    "The customer gets nothing back for it. A supervisor can reopen it later.",
-    "Waived",
+    gettext_lazy("Waive refund"),
+    gettext_lazy("Pay nothing for this item?"),
+    gettext_lazy("The customer gets nothing back for it. A supervisor can reopen it later."),
+    gettext_lazy("Waived"),
     DecisionForm,
     waive_refund,
 )
 REOPEN = Decision(
     "refund_reopen",
-    "Reopen",
-    "Is this owed after all?",
-    "The waiver is taken back, and the refund is owed as the rules say.",
-    "Reopened",
+    gettext_lazy("Reopen"),
+    gettext_lazy("Is this owed after all?"),
+    gettext_lazy("The waiver is taken back, and the refund is owed as the rules say."),
+    gettext_lazy("Reopened"),
     DecisionForm,
     reopen_refund,
 )
 AMOUNT = Decision(
     "refund_amount",
-    "Set amount",
-    "How much is owed?",
-    "Up to the price first seen. Where no price is known, any amount, and then two people confirm it.",
-    "Amount set",
+    gettext_lazy("Set amount"),
+    gettext_lazy("How much is owed?"),
+    gettext_lazy("Up to the price first seen. Where no price is known, any amount, and then two people confirm it."),
+    gettext_lazy("Amount set"),
     AmountForm,
     set_refund_amount,
 )
@@ -154,7 +156,7 @@ def _decide(request: DeskRequest, pk: int, decision: Decision) -> HttpResponse:
         decision.act(refund_id=pk, **form.cleaned_data, actor=request.user, origin=screen_origin(request), now=now)
     except RefundRefused as refused:
         return answer_with_refund(request, pk, now=now, refusal=str(refused))
-    messages.success(request, f"{decision.done}: {refund.item}.")
+    messages.success(request, gettext("{done}: {item}.").format(done=decision.done, item=refund.item))
     return answer_with_refund(request, pk, now=now)
 
 

@@ -10,6 +10,7 @@ from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from withdrawals.actions.refunds import RefundRefused, confirm_refund
@@ -31,7 +32,12 @@ from withdrawals.views.fresh import keeps_fresh
 from withdrawals.views.lists import render_list
 from withdrawals.views.saved_views import shown_views
 
-COLUMNS = (("amount", "Amount"), ("why", "Why"), ("evidence", "How we know"), ("state", "State"))
+COLUMNS = (
+    ("amount", gettext_lazy("Amount")),
+    ("why", gettext_lazy("Why")),
+    ("evidence", gettext_lazy("How we know")),
+    ("state", gettext_lazy("State")),
+)
 
 
 @dataclass(frozen=True)
@@ -84,11 +90,11 @@ def _why_not(refund: Refund, person: User, now: datetime) -> str:
     if not refund.is_open:
         return ""
     if not person.may("confirm_refund"):
-        return "Your role may look, not confirm. Agents and supervisors can."
+        return gettext("Your role may look, not confirm. Agents and supervisors can.")
     if refund.state == RefundState.IN_REVIEW and not person.may("settle_refund"):
-        return "In review: a supervisor decides."
+        return gettext("In review: a supervisor decides.")
     if not refund.amount:
-        return "No price was ever reported, so there is no amount to confirm: a supervisor sets it, or waives."
+        return gettext("No price was ever reported, so there is no amount to confirm: a supervisor sets it, or waives.")
     return refund.evidence_refusal(now)
 
 
@@ -115,7 +121,7 @@ def refund_list(request: DeskRequest) -> HttpResponse:
         newest_first=state not in OWED_REFUNDS,
         sorts="opened",
         columns=COLUMNS,
-        problem="" if is_known else "There is no such state. These refunds are due.",
+        problem="" if is_known else gettext("There is no such state. These refunds are due."),
         to_row=lambda refund: refund_row(refund, person=request.user, now=now),
         state=state,
         tabs=[(each, figures[each]["count"] if each in figures else 0) for each in RefundState],
@@ -184,11 +190,24 @@ def refund_confirm(request: DeskRequest, pk: int) -> HttpResponse:
         return answer_with_refund(request, pk, now=now, refusal=str(refused))
     reference = form.cleaned_data["reference"]
     if done.state == RefundState.AWAITING:
-        messages.success(request, f"Asked a second person: {done.item}, reference {reference}.")
+        messages.success(
+            request,
+            gettext("Asked a second person: {item}, reference {reference}.").format(
+                item=done.item, reference=reference
+            ),
+        )
     else:
-        messages.success(request, f"Refund confirmed: {done.item}, reference {reference}.")
+        messages.success(
+            request,
+            gettext("Refund confirmed: {item}, reference {reference}.").format(item=done.item, reference=reference),
+        )
     for other in used_before(reference, pk)[:1]:
-        messages.warning(request, f"Reference {reference} was used before, for {other.item}. Was that on purpose?")
+        messages.warning(
+            request,
+            gettext("Reference {reference} was used before, for {item}. Was that on purpose?").format(
+                reference=reference, item=other.item
+            ),
+        )
     return answer_with_refund(request, pk, now=now)
 
 

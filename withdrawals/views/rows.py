@@ -19,6 +19,7 @@ from django.middleware.csrf import get_token
 from django.template.loader import get_template
 from django.utils.html import escape
 from django.utils.safestring import SafeString
+from django.utils.timezone import get_current_timezone_name
 from django.utils.translation import get_language
 
 from withdrawals.models import Cancellation, Item, Refund, Trade, User
@@ -78,11 +79,12 @@ class Slot:
 
 
 class Look(NamedTuple):
-    """To whom a row looks the same: what they may do, in which language, and on a page that ticks its rows or not."""
+    """To whom a row looks the same: what they may do, language and time zone, and a page that ticks its rows or not."""
 
     may_cancel: bool
     may_select: bool
     language: str
+    zone: str
     is_ticked: bool = False
     notice: str = ""
 
@@ -107,7 +109,8 @@ def row_texts(
 ) -> list[SafeString]:
     """The rows of what `facts_of` found, in its order, as they stand at `now` for the person of this request."""
     person = request.user
-    look = Look(person.may("cancel_item"), person.may("cancel_in_bulk"), get_language() or "", is_ticked, notice)
+    spoken = (get_language() or "", get_current_timezone_name())
+    look = Look(person.may("cancel_item"), person.may("cancel_in_bulk"), *spoken, is_ticked, notice)
     last = _last_requests([fact.pk for fact in facts])
     there = who_is_there(facts, person=person, now=now)
     filled: dict[str, str] = {Slot.BACK: escape(way_back(request)), Slot.TOKEN: get_token(request)}

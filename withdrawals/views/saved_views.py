@@ -13,6 +13,7 @@ from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from withdrawals.actions.saved_views import ViewRefused, remove_view, save_view
@@ -109,7 +110,7 @@ def view_save(request: DeskRequest) -> HttpResponse:
         )
     except ViewRefused as refused:
         return _refuse(request, str(refused), status=422)
-    messages.success(request, f"View saved: {view.name}.")
+    messages.success(request, gettext("View saved: {name}.").format(name=view.name))
     return SeeOther(f"{reverse(saved_list)}?{query}")
 
 
@@ -123,7 +124,7 @@ def view_remove(request: DeskRequest, pk: int) -> HttpResponse:
         raise Http404("No such view.") from error
     except ViewRefused as refused:
         return _refuse(request, str(refused), status=409)
-    messages.success(request, f"View removed: {view.name}.")
+    messages.success(request, gettext("View removed: {name}.").format(name=view.name))
     return SeeOther(reverse(view.saved_list))
 
 

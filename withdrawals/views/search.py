@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 from withdrawals.forms import FindForm
@@ -88,4 +89,6 @@ def _name_the_missing(request: DeskRequest, items: list[Item], pasted: Pasted) -
         sure = [each for each in pasted.ids if SURE_ID.fullmatch(each.lower()) and each not in known]
         missing = [each for each in sure if not Trade.objects.with_ids([each]).exists()]
         if missing:
-            messages.warning(request, f"Not known to this desk: {', '.join(missing[:5])}.")
+            messages.warning(
+                request, gettext("Not known to this desk: {missing}.").format(missing=", ".join(missing[:5]))
+            )

@@ -7,6 +7,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from withdrawals.actions.cancellations import RetryRefused, retry_cancellation
@@ -37,9 +38,11 @@ def cancellation_settle(request: DeskRequest, pk: int) -> HttpResponse:
     done = settlement.settled_at is not None
     messages.success(
         request,
-        f"Settled as not done: {asked.item}."
+        gettext("Settled as not done: {item}.").format(item=asked.item)
         if done
-        else f"Proposed as not done: {asked.item}. It counts once a second person has approved it.",
+        else gettext("Proposed as not done: {item}. It counts once a second person has approved it.").format(
+            item=asked.item
+        ),
     )
     return SeeOther(safe_next(request, reverse("cancellation_list")))
 
@@ -69,7 +72,7 @@ def settlement_approve(request: DeskRequest, pk: int) -> HttpResponse:
         raise Http404("No such settlement.") from error
     except SettleRefused as refused:
         return cancellations_page(request, problem=str(refused), status=409)
-    messages.success(request, "Settled as not done, by two people.")
+    messages.success(request, gettext("Settled as not done, by two people."))
     return SeeOther(safe_next(request, reverse("cancellation_list")))
 
 
@@ -84,5 +87,5 @@ def cancellation_retry(request: DeskRequest, pk: int) -> HttpResponse:
         raise Http404("No such cancellation.") from error
     except RetryRefused as refused:
         return cancellations_page(request, problem=str(refused), status=409)
-    messages.success(request, f"Tried again: {asked.item}.")
+    messages.success(request, gettext("Tried again: {item}.").format(item=asked.item))
     return SeeOther(safe_next(request, reverse("cancellation_list")))

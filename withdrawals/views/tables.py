@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.http import QueryDict
+from django.utils.translation import gettext
+
+from withdrawals.models.words import Words
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Layout:
 
 
 def layout(
-    query: QueryDict, *, usual: Order, orders: dict[str, str], columns: Sequence[tuple[str, str]] = ()
+    query: QueryDict, *, usual: Order, orders: dict[str, str], columns: Sequence[tuple[str, Words]] = ()
 ) -> Layout:
     """What `query` asks for: `orders` maps names to columns of the database, `columns` names to headings."""
     asked = query.get("sort", "")
@@ -62,11 +65,12 @@ def layout(
     def without(column: str) -> str | None:
         return ",".join(each for each in known if (each in hidden) != (each == column)) or None
 
+    no_such_order = gettext("No list is ordered by “{name}”. This is the usual order.")
     return Layout(
         order=order,
         headings={each: _heading(each, order) for each in orders},
-        columns=[Column(each, label, each in hidden, without(each)) for each, label in columns],
-        problem=f"No list is ordered by “{name[:40]}”. This is the usual order." if asked and not is_known else "",
+        columns=[Column(each, str(label), each in hidden, without(each)) for each, label in columns],
+        problem=no_such_order.format(name=name[:40]) if asked and not is_known else "",
     )
 
 

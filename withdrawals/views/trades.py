@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from withdrawals.actions.batches import BatchRefused, next_number_of, request_whole_trade
@@ -28,7 +29,12 @@ from withdrawals.views.saved_views import shown_views
 from withdrawals.views.timeline import timeline
 from withdrawals.views.worklist import ItemRow, for_rows, item_rows
 
-COLUMNS = (("customer", "Customer"), ("items", "Items"), ("total", "Total"), ("assetpay", "At AssetPay"))
+COLUMNS = (
+    ("customer", gettext_lazy("Customer")),
+    ("items", gettext_lazy("Items")),
+    ("total", gettext_lazy("Total")),
+    ("assetpay", gettext_lazy("At AssetPay")),
+)
 
 
 @require_safe
@@ -114,17 +120,17 @@ def trade_note(request: DeskRequest, pk: int) -> HttpResponse:
         )
     except Item.DoesNotExist as error:
         raise Http404("No such item in this trade.") from error
-    messages.success(request, "Your note stands in the timeline.")
+    messages.success(request, gettext("Your note stands in the timeline."))
     return SeeOther(f"{reverse('trade_detail', args=[pk])}#timeline")
 
 
 def _why_not_whole(request: DeskRequest, rows: list[ItemRow]) -> str:
     """Why the trade cannot be cancelled as a whole, for its button; the action decides by itself."""
     if not request.user.may("cancel_in_bulk"):
-        return "Your role may look, not cancel. Agents and supervisors can."
+        return gettext("Your role may look, not cancel. Agents and supervisors can.")
     unended = [row for row in rows if not row.item.has_ended]
     if not unended:
-        return "Everything of this trade has ended."
+        return gettext("Everything of this trade has ended.")
     blocked = next((row for row in unended if row.why_not), None)
     return f"{blocked.item.title}: {blocked.why_not}" if blocked else ""
 
@@ -146,7 +152,7 @@ def trade_cancel(request: DeskRequest, pk: int) -> HttpResponse:
             refusal, status = str(refused), 409
         else:
             link = reverse("batch_detail", args=[batch.pk])
-            words = (
+            words = gettext(
                 'Asked for the whole trade. It leaves for AssetPay in a moment. <a href="{}">Follow it, or undo it</a>'
             )
             messages.success(request, format_html(words, link))
@@ -197,5 +203,7 @@ def trade_check(request: DeskRequest, pk: int) -> HttpResponse:
     except CheckFailed as failed:
         return _trade_page(request, pk, problem=str(failed), status=409)
     news = "; ".join(mirrored.changes)
-    messages.success(request, f"AssetPay was asked just now. {news or 'Nothing is new.'}")
+    messages.success(
+        request, gettext("AssetPay was asked just now. {news}").format(news=news or gettext("Nothing is new."))
+    )
     return SeeOther(reverse("trade_detail", args=[pk]))

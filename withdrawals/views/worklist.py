@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Protocol
 
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
+from django.utils.translation import gettext, gettext_lazy
 
 from withdrawals.models import Cancellation, CancellationState, Item, Presence, Refund, Refusal, Rule, User
+from withdrawals.models.words import Words
 
 Items = QuerySet[Item]
 # Counting further would cost more than the number is worth.
@@ -19,10 +21,10 @@ class Tab:
     """One tab: its name in the address, its words, which items it holds at a moment, and what to say when none do."""
 
     name: str
-    label: str
+    label: Words
     holds: Callable[[datetime], Items]
     newest_first: bool
-    empty: str
+    empty: Words
 
 
 def _is_open() -> Exists:
@@ -32,39 +34,39 @@ def _is_open() -> Exists:
 TABS = (
     Tab(
         "can",
-        "Can be cancelled",
+        gettext_lazy("Can be cancelled"),
         lambda now: Item.objects.cancellable(now).filter(~_is_open()),
         newest_first=False,
-        empty="Undelivered items that AssetPay would take a cancel for, longest waiting first.",
+        empty=gettext_lazy("Undelivered items that AssetPay would take a cancel for, longest waiting first."),
     ),
     Tab(
         "soon",
-        "Soon",
+        gettext_lazy("Soon"),
         lambda now: Item.objects.cancellable_later(now).filter(~_is_open()),
         newest_first=False,
-        empty="Items that are still too young to be cancelled, the next one to become old enough first.",
+        empty=gettext_lazy("Items that are still too young to be cancelled, the next one to become old enough first."),
     ),
     Tab(
         "open",
-        "In progress",
+        gettext_lazy("In progress"),
         # Not by _is_open(): there are few of these, and every item would be asked.
         lambda now: Item.objects.filter(pk__in=Cancellation.objects.open().values("item")),
         newest_first=False,
-        empty="Items that somebody asked AssetPay to cancel and whose end is not known yet.",
+        empty=gettext_lazy("Items that somebody asked AssetPay to cancel and whose end is not known yet."),
     ),
     Tab(
         "done",
-        "Ended",
+        gettext_lazy("Ended"),
         lambda now: Item.objects.ended(),
         newest_first=True,
-        empty="Items that were delivered or came back.",
+        empty=gettext_lazy("Items that were delivered or came back."),
     ),
     Tab(
         "all",
-        "All",
+        gettext_lazy("All"),
         lambda now: Item.objects.all(),
         newest_first=True,
-        empty="Every item of every withdrawal that AssetPay told this desk about.",
+        empty=gettext_lazy("Every item of every withdrawal that AssetPay told this desk about."),
     ),
 )
 TAB_BY_NAME = {tab.name: tab for tab in TABS}
@@ -119,11 +121,12 @@ class ItemRow:
     def why_not(self) -> str:
         """Why the button is off, and what to do instead; empty where it is on."""
         if self.is_open and self.cancellation is not None:
-            did = "armed" if self.cancellation.state == CancellationState.SCHEDULED else "already asked for"
-            return f"{self.cancellation.requested_by} {did} this."
+            is_armed = self.cancellation.state == CancellationState.SCHEDULED
+            words = gettext("{who} armed this.") if is_armed else gettext("{who} already asked for this.")
+            return words.format(who=self.cancellation.requested_by)
         if self.refusal is not None:
             return f"{self.refusal.sentence} {self.refusal.instead}".strip()
-        return "" if self.may_cancel else "Your role may look, not cancel. Agents and supervisors can."
+        return "" if self.may_cancel else gettext("Your role may look, not cancel. Agents and supervisors can.")
 
 
 def for_rows(items: Items) -> Items:
@@ -181,8 +184,9 @@ def presence_words(emails: list[str]) -> str:
     """Who is there, in a sentence; empty where nobody is."""
     if not emails:
         return ""
-    names = emails[0] if len(emails) == 1 else f"{', '.join(emails[:-1])} and {emails[-1]}"
-    return f"{names} {'is' if len(emails) == 1 else 'are'} looking at this"
+    if len(emails) == 1:
+        return gettext("{who} is looking at this").format(who=emails[0])
+    return gettext("{several} and {last} are looking at this").format(several=", ".join(emails[:-1]), last=emails[-1])
 
 
 def item_row(item: Item, *, person: User, now: datetime) -> ItemRow:
