@@ -20,6 +20,7 @@ from tests.pseudo import LANGUAGE, OPEN, mark_libraries, marked_text, untranslat
 from tests.views.conftest import LogIn
 from tests.views.reading import text
 from withdrawals.models import AuditEntry, BatchItem, Cancellation, Item, Role, User
+from withdrawals.views.row_words import ROW_WORDS
 from withdrawals.views.script_words import SCRIPT_WORDS
 
 pytestmark = pytest.mark.django_db
@@ -207,3 +208,9 @@ def test_without_a_choice_the_browser_is_asked(pseudo: None, log_in: LogIn) -> N
     assert "Accept-Language" in theirs.headers["Vary"]
     assert translation.get_language() == "en"
     assert timezone.get_current_timezone_name() == "UTC"
+
+
+def test_the_words_of_the_row_are_all_used_and_all_there() -> None:
+    page = (SCRIPTS.parents[1] / "templates" / "items.html").read_text()
+
+    assert set(re.findall(r"desk\.words\.(\w+)", page)) == set(ROW_WORDS)

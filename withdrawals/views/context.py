@@ -15,6 +15,7 @@ from withdrawals.models import Alarm, AlarmKind, Cancellation, CancellationState
 from withdrawals.models.refund_rules import OWED_REFUNDS
 from withdrawals.templatetags.desk import role_words
 from withdrawals.views.access import DeskRequest
+from withdrawals.views.row_words import row_words
 from withdrawals.views.script_words import script_words
 from withdrawals.views.worklist import TAB_BY_NAME, count_up_to
 
@@ -67,6 +68,11 @@ class Desk:
     def company(self) -> str:
         """What the company's own provider is called, where there is one."""
         return settings.OIDC_NAME if settings.OIDC_ISSUER else ""
+
+    @cached_property
+    def words(self) -> dict[str, str]:
+        """What the rows of the worklist say."""
+        return row_words()
 
     @cached_property
     def script_words(self) -> str:
