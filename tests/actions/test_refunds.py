@@ -245,3 +245,16 @@ def came_back_held_after(answer: Exception) -> tuple[str, str]:
 
     refund = Refund.objects.get()
     return refund.state, refund.cause
+
+
+@pytest.mark.parametrize("first", ["had", "back"])
+def test_what_the_customer_once_had_is_looked_at_though_the_last_message_leaves_it_out(first: str) -> None:
+    had = trade_snapshot(status="hold", items=[item_document(status="hold", assetId="41")])
+    back = trade_snapshot(status="reverted", updatedAt=stamp(NOON), items=[item_document(status="reverted")])
+
+    for snapshot in (had, back) if first == "had" else (back, had):
+        see(snapshot)
+
+    refund = Refund.objects.get()
+    assert item_of().asset_id is None
+    assert (refund.state, refund.cause) == ("in_review", "reverted_after_delivery")

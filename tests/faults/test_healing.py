@@ -1,6 +1,7 @@
 """What once went wrong and must not again: one bad neighbour, one lost record, one failing detector."""
 
 import contextlib
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -18,7 +19,7 @@ from withdrawals.actions.audit import Origin
 from withdrawals.actions.deliveries import replay_delivery
 from withdrawals.actions.refund_approvals import approve_refund
 from withdrawals.actions.refunds import RefundChanged, RefundRefused, confirm_refund
-from withdrawals.actions.sending import claim_next, drain, record_answer, settle_abandoned
+from withdrawals.actions.sending import _record_surely, claim_next, drain, record_answer, settle_abandoned
 from withdrawals.actions.trades import import_trades, reconcile
 from withdrawals.gateway import CancelAnswer, CannotAsk
 from withdrawals.models import (
@@ -241,6 +242,24 @@ def test_an_answer_is_recorded_though_the_database_was_busy_for_a_moment(setting
 
     cancellation = Cancellation.objects.get()
     assert (len(sent), cancellation.state, cancellation.may_resend) == (1, "uncertain", False)
+
+
+def test_an_answer_is_recorded_though_the_database_was_away_for_two_seconds() -> None:
+    see(trade_snapshot())
+    ask(item_of())
+    claim = claim_next(now=NOON)
+    assert claim is not None
+    back_at = time.monotonic() + 2
+
+    def away(execute: object, sql: str, params: object, many: bool, context: object) -> object:
+        if time.monotonic() < back_at:
+            raise OperationalError("planted: connection refused")
+        return execute(sql, params, many, context)  # type: ignore[operator]
+
+    with connection.execute_wrapper(away):
+        _record_surely(claim, ACCEPTED, clock=clock_at(NOON))
+
+    assert Cancellation.objects.get().state == "accepted"
 
 
 def test_an_answer_that_was_taken_for_lost_is_still_believed_when_it_comes() -> None:

@@ -12,7 +12,7 @@ from withdrawals.assetpay.snapshots import ItemSnapshot, TradeSnapshot
 from withdrawals.models import Game, Item, Trade
 from withdrawals.models.money import UsdField
 from withdrawals.models.status import ENDED, LONG_AGO, status_weight
-from withdrawals.models.trade import WITHDRAW
+from withdrawals.models.trade import WITHDRAW, sign_of_asset
 
 LAST_CREATION = datetime(9000, 1, 1, tzinfo=UTC)
 FAR_AHEAD = datetime(9999, 12, 31, tzinfo=UTC)
@@ -98,6 +98,7 @@ def project_trade(trade: Trade, snapshot: TradeSnapshot, *, is_new: bool) -> dic
             "unknown": list(snapshot.unknown),
         }
     said = {f"{name}={getattr(snapshot, name)}" for name in ("reverted_by", "error") if getattr(snapshot, name)}
+    said |= {sign_of_asset(part.id) for part in snapshot.items if part.asset_id}
     target["signs"] = sorted({*trade.signs, *said})
     target |= _opened_at(trade, snapshot.created_at)
     if is_new or _is_heavier(trade.status, trade.status_reported_at, snapshot.status, snapshot.updated_at):

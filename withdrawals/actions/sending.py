@@ -1,6 +1,7 @@
 """Sending cancellations to AssetPay: claim, call, record. Two short transactions, and no network inside either."""
 
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from math import ceil
@@ -34,6 +35,8 @@ from withdrawals.models.send_permit import GREATEST_MARGIN, MARGIN_KEPT, WINDOW
 log = logging.getLogger(__name__)
 
 RECORD_TRIES = 4
+# Before another try, growing: a database that restarts refuses at once, while one that is busy has kept us waiting.
+RECORD_PAUSE_SECONDS = 0.5
 # A worker is lent to the sender for so long at a stretch: reading back and watching need it too.
 DRAIN_FOR = timedelta(seconds=10)
 # What comes free later is found by the clock.
@@ -117,6 +120,7 @@ def _record_surely(claim: Claim, answer: Answer, *, clock: Callable[[], datetime
             if not tries_left:
                 raise
             log.warning("the answer to attempt %s is recorded again", claim.attempt.pk, exc_info=True)
+            time.sleep(RECORD_PAUSE_SECONDS * (RECORD_TRIES - tries_left))
         else:
             return
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy, gettext_noop
 from withdrawals.models.item import Item
 from withdrawals.models.money import UsdField
 from withdrawals.models.status import UNDELIVERED, Status
+from withdrawals.models.trade import sign_of_asset
 
 # As `Trade.signs` keeps them.
 REVERTED_BY_USER = "reverted_by=user"
@@ -219,11 +220,12 @@ def _cause(item: Item, *, was_asked: bool) -> RefundCause:
 
 def _cause_of_return(item: Item, signs: list[str], *, was_asked: bool) -> RefundCause:
     is_reverted = item.status == Status.REVERTED
+    had_it = bool(item.asset_id) or sign_of_asset(item.assetpay_id) in signs
     if is_reverted and REVERTED_BY_USER in signs:
         return RefundCause.REVERTED_BY_USER
     if is_reverted and REVERTED_BY_SUPPLIER not in signs:
         # A cancel of ours explains why a held item went back, but not why a delivered one did.
-        was_delivered = item.ended_as == Status.COMPLETED or (bool(item.asset_id) and not was_asked)
+        was_delivered = item.ended_as == Status.COMPLETED or (had_it and not was_asked)
         if was_delivered:
             return RefundCause.REVERTED_AFTER_DELIVERY
     if item.status == Status.FAILED:
@@ -233,6 +235,6 @@ def _cause_of_return(item: Item, signs: list[str], *, was_asked: bool) -> Refund
     if is_reverted and REVERTED_BY_SUPPLIER in signs:
         return RefundCause.SUPPLIER
     gave_up_at, ended_at = item.trade.auto_cancel_at, item.status_reported_at
-    if gave_up_at and ended_at and ended_at >= gave_up_at and not item.asset_id:
+    if gave_up_at and ended_at and ended_at >= gave_up_at and not had_it:
         return RefundCause.AUTO_CANCEL
     return RefundCause.UNDONE if is_reverted else RefundCause.CANCELED

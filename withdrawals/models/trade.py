@@ -27,6 +27,11 @@ REST_OF_THE_DELIVERED = timedelta(hours=4)
 UNDECIDED_REFUNDS = ("due", "in_review", "awaiting")
 
 
+def sign_of_asset(item_id: str) -> str:
+    """How `signs` keeps that an item lay in the customer's inventory: only there it has an asset id."""
+    return f"asset_of={item_id}"
+
+
 class TradeQuerySet(models.QuerySet["Trade"]):
     """Reads of trades."""
 
@@ -93,8 +98,8 @@ class Trade(models.Model):
     auto_cancel_at = models.DateTimeField(null=True)
     reverted_by = models.CharField(max_length=64, null=True)
     error = models.CharField(max_length=128, null=True)
-    # What any message ever said of who reverted it and what went wrong ("reverted_by=user", "error=…"), sorted: money
-    # hangs on it, and a later message may leave it out again.
+    # What any message ever said of who reverted it, what went wrong and which items the customer had
+    # ("reverted_by=user", "error=…", "asset_of=…"), sorted: money hangs on it, and a later message may leave it out.
     signs = models.JSONField(default=list)
     # The earliest `createdAt` of AssetPay; without one, our first sight, which is never too early.
     opened_at = models.DateTimeField(db_index=True)
