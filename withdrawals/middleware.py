@@ -7,6 +7,7 @@ from allauth.account.authentication import get_authentication_records
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.auth import logout
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.urls import reverse
@@ -65,6 +66,26 @@ def callback_door(get_response: GetResponse) -> GetResponse:
         # What a proxy must see before it passes an answer on: a stranger on our port does not know it.
         response.headers[DECIDED_HEADER] = "yes"
         return response
+
+    return middleware
+
+
+def readable_requests(get_response: GetResponse) -> GetResponse:
+    """What would be a fault of ours further in is a bad request here. Bodies are read by forms, which refuse it."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        # PostgreSQL takes no text with a zero byte.
+        query = request.META.get("QUERY_STRING", "")
+        if "%00" in query or "\x00" in query:
+            raise BadRequest("The query holds a zero byte.")
+        if "\x00" in request.COOKIES.get(settings.SESSION_COOKIE_NAME, ""):
+            # No session, rather than a browser that is shut out until somebody empties it.
+            del request.COOKIES[settings.SESSION_COOKIE_NAME]
+        try:
+            _ = HtmxDetails(request).current_url_abs_path
+        except ValueError as error:
+            raise BadRequest("The page that asks has no readable address.") from error
+        return get_response(request)
 
     return middleware
 

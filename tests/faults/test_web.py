@@ -159,6 +159,36 @@ def test_f59_f68_a_fault_of_ours_carries_it_too(everybody: dict[str, Client], se
     assert_protected(answer, "500")
 
 
+ZERO = "%00"
+UNREADABLE: list[tuple[str, dict[str, str]]] = [
+    *((f"/{page}?q=a{ZERO}", {}) for page in ("items/", "audit/", "refunds/money/", "search/", "trades/export.csv")),
+    (f"/admin/withdrawals/user/?email={ZERO}", {}),
+    ("/items/", {"Cookie": 'session="aaaaaaaaaaaa\\000"; __Host-session="aaaaaaaaaaaa\\000"'}),
+    *(("/items/", {"HX-Request": "true", "HX-Current-URL": page}) for page in ("http://[", "http://[x]/", "//[")),
+    ("/items/", {"HX-Request": "true", "HX-Current-URL": "http://%5B", "HX-Current-URL-URI-AutoEncoded": "true"}),
+]
+
+
+@pytest.mark.parametrize(("path", "headers"), UNREADABLE)
+def test_p30_a_request_that_cannot_be_read_is_no_fault(
+    everybody: dict[str, Client], path: str, headers: dict[str, str]
+) -> None:
+    """Of somebody, of root, and of nobody; on PostgreSQL a zero byte in a text is refused by the driver."""
+    for name in ("supervisor", "root", NOBODY):
+        browser = everybody[name] if "Cookie" not in headers else Client(raise_request_exception=False)
+        answer = browser.get(path, headers=headers)
+
+        assert answer.status_code < 500, name
+
+
+def test_p30_a_reference_that_no_text_can_be_is_no_fault(everybody: dict[str, Client]) -> None:
+    refund = RefundFactory()
+
+    answer = everybody["agent"].get(f"/refunds/{refund.pk}/reference/", {"reference": "a\x00b"})
+
+    assert answer.status_code == 400
+
+
 SQL = [
     *("' OR '1'='1", '"', "1; DROP TABLE withdrawals_item", "') UNION SELECT password FROM withdrawals_user--", "\\"),
     *(

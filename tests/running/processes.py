@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Event
+from typing import IO
 
 import pytest
 
@@ -113,8 +114,8 @@ def haproxy() -> str:
 
 
 @contextmanager
-def proxy(web_port: int) -> Iterator[int]:
-    """The shipped proxy in front of what listens on `web_port`; yields the port to call."""
+def proxy(web_port: int, *, log: int | IO[bytes] = subprocess.DEVNULL) -> Iterator[int]:
+    """The shipped proxy in front of what listens on `web_port`, with its log in `log`; yields the port to call."""
     port = free_port()
     environment = os.environ | {
         "PROXY_BIND": f"127.0.0.1:{port}",
@@ -125,7 +126,7 @@ def proxy(web_port: int) -> Iterator[int]:
         [haproxy(), "-db", "-f", "deploy/haproxy.cfg"],
         cwd=PROJECT,
         env=environment,
-        stdout=subprocess.DEVNULL,
+        stdout=log,
         stderr=subprocess.DEVNULL,
     )
     try:

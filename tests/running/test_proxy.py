@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from subprocess import Popen
 from threading import Event
 
@@ -256,3 +257,21 @@ def test_f23_only_what_is_no_http_is_told_so_and_all_else_is_503(desk: Desk, odd
         with suppress(ConnectionError):  # answered before all was sent
             caller.sendall(request)
         assert caller.recv(100).startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_f72_the_proxys_log_holds_no_query_and_no_one_time_link(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with (
+        log.open("wb") as told,
+        stranger(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as web_port,
+        proxy(web_port, log=told) as port,
+    ):
+        wait_until(lambda: ask(port, "GET", "/items/?q=canary-of-a-query") == 200)
+        ask(port, "GET", "/accounts/password/reset/key/5-canary-of-a-link/")
+        ask(port, "GET", "/accounts/oidc/company/login/callback/?code=canary-of-a-code&state=x")
+        wait_until(lambda: "callback/" in log.read_text())
+
+    lines = log.read_text()
+    assert "canary" not in lines
+    assert 'GET "/items/" HTTP/1.1' in lines
+    assert 'GET "/accounts/password/reset/key/..." HTTP/1.1' in lines
