@@ -33,7 +33,8 @@ def keyset_page[Row: Model](
     ordered = queryset.order_by(f"{sign}{by}", f"{sign}pk")
     if cursor:
         value, key = _parse(cursor, is_time=isinstance(queryset.model._meta.get_field(by), DateTimeField))
-        ordered = ordered.filter(Q((f"{by}__{step}", value)) | Q((by, value), (f"pk__{step}", key)))
+        # The bound by itself, or SQLite would read the index from its beginning.
+        ordered = ordered.filter(Q((f"{by}__{step}e", value)), Q((f"{by}__{step}", value)) | Q((f"pk__{step}", key)))
     rows = list(ordered[: size + 1])
     next_cursor = _cursor(rows[size - 1], by) if len(rows) > size else ""
     return Page(rows[:size], next_cursor, is_first=not cursor)
