@@ -142,7 +142,6 @@ INSTALLED_APPS = [
     "django_htmx",
     "django_structlog",
     "django_tasks_db",
-    "lucide",
 ]
 
 MIDDLEWARE = [
@@ -174,6 +173,7 @@ TEMPLATES = [
         "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
+            # In place of the library's own tag, whose app is therefore not installed.
             "libraries": {"lucide": "withdrawals.templatetags.icons"},
             "context_processors": [
                 "django.template.context_processors.request",

@@ -1,5 +1,7 @@
 """Lists, searches, one trade, counts: what an agent waits for."""
 
+import time
+
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -30,7 +32,6 @@ def measure_pages(client: Client, person: User) -> list[Row]:
         "floor": list_floor,
         "log-in alone": lambda: page(client, "/now/"),
         "first page": lambda: page(client, "/items/", tab="all"),
-        "first page, no row kept": lambda: (row_pieces.cache_clear(), page(client, "/items/", tab="all")),
         "all counts": lambda: count_desk(timezone.now()),
         "deep page": lambda: page(client, "/items/", tab="all", cursor=deep),
         "filtered": lambda: page(client, "/items/", tab="can"),
@@ -44,14 +45,23 @@ def measure_pages(client: Client, person: User) -> list[Row]:
         "overview": lambda: page(client, "/"),
         "tuned admin": lambda: admin_page(TunedAdmin, person),
     }
-    took = {name: figure.p50 for name, figure in race(calls, seconds=40).items()}
+    # SQLite works within this process, so its own time is all that a page costs, however busy the machine is.
+    clock = time.process_time if database == SQLITE else time.perf_counter
+    took = {name: figure.p50 for name, figure in race(calls, seconds=40, clock=clock).items()}
+    # By itself: it lets go of the rows that the others keep.
+    cold: dict[str, Call] = {
+        "first page, no row kept": lambda: (row_pieces.cache_clear(), page(client, "/items/", tab="all"))
+    }
+    took |= {name: figure.p50 for name, figure in race(cold, seconds=5, clock=clock).items()}
     slow: dict[str, Call] = {
         "stock admin": lambda: admin_page(StockAdmin, person),
         "tuned admin, deep": lambda: admin_page(TunedAdmin, person, OFFSET_PAGE),
     }
-    took |= {name: figure.p50 for name, figure in race(slow, seconds=15).items()}
+    took |= {name: figure.p50 for name, figure in race(slow, seconds=15, clock=clock).items()}
     first, floor = took["first page"], took["floor"]
     times_floor, times_stock = (12, 1_000) if database == SQLITE else (4, 100)
+    # The first page of a while also notes that somebody is at work.
+    page(client, "/items/", tab="all")
     with CaptureQueriesContext(connection) as queries:
         page(client, "/items/", tab="all")
     return [

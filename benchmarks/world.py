@@ -93,13 +93,18 @@ def _opened_at(number: int, total: int, now: datetime) -> datetime:
     return now - timedelta(minutes=1) - timedelta(days=365) * (total - number) / total
 
 
+def _id(made_at: datetime, chance: random.Random) -> str:
+    """As AssetPay's are: the time of making, then chance."""
+    return f"{int(made_at.timestamp()):08x}{chance.getrandbits(64):016x}"
+
+
 def _trades(total: int, chance: random.Random, now: datetime) -> Iterator[Trade]:
     for number in range(total):
         opened_at = _opened_at(number, total, now)
         is_open = chance.random() < 0.01 or number > total - 20
         status = Status.PENDING if is_open else Status.COMPLETED
         yield Trade(
-            assetpay_id=f"66f0c0de{chance.getrandbits(64):016x}",
+            assetpay_id=_id(opened_at, chance),
             type="withdraw",
             source="client",
             status=status,
@@ -139,7 +144,7 @@ def _items(total: int, chance: random.Random) -> Iterator[Item]:
         )
         yield Item(
             trade=trade,
-            assetpay_id=f"77a1b2c3{chance.getrandbits(64):016x}",
+            assetpay_id=_id(trade.opened_at, chance),
             position=left,
             status=status,
             status_reported_at=trade.opened_at,

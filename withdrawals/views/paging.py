@@ -48,7 +48,8 @@ def keyset_page[Row: Model](
     value, key = _parse(place, _kind(queryset, by))
     goes_down = newest_first != is_back
     step = "lt" if goes_down else "gt"
-    beyond = queryset.filter(Q((f"{by}__{step}", value)) | Q((by, value), (f"pk__{step}", key)))
+    # The bound by itself, or SQLite would read the index from its beginning.
+    beyond = queryset.filter(Q((f"{by}__{step}e", value)), Q((f"{by}__{step}", value)) | Q((f"pk__{step}", key)))
     rows = list(_ordered(beyond, by, goes_down)[: size + 1])
     has_more, rows = len(rows) > size, rows[:size]
     if not is_back:
