@@ -9,6 +9,7 @@ from benchmarks.desk import page
 from benchmarks.floors import audit_floor, list_floor, trade_floor
 from benchmarks.report import Row
 from benchmarks.timing import Call, race
+from benchmarks.weight import FIRST_VISIT_KB, REFRESH_KB, first_visit_kb, refresh_kb
 from benchmarks.world import RARE_NAME
 from withdrawals.models import Item, Trade, User
 from withdrawals.views.paging import keyset_page
@@ -80,5 +81,7 @@ def measure_pages(client: Client, person: User) -> list[Row]:
         ),
         Row("audit page / items list", took["audit page"] / first, "x", 1.15, detail=f"{took['audit page']:.1f} ms"),
         Row("overview / items list", took["overview"] / first, "x", detail=f"{took['overview']:.1f} ms"),
+        Row("first visit, gzipped", first_visit_kb(client, "/items/?tab=all"), "KB", FIRST_VISIT_KB, detail="50 rows"),
+        Row("refresh of 50 rows, gzipped", refresh_kb(client, "/items/?tab=all"), "KB", REFRESH_KB),
         Row("queries of the items list", len(queries), "", 6 + 5, detail="with session, person and permissions"),
     ]
