@@ -1,13 +1,17 @@
 #!/usr/bin/env python
-"""Take pictures of the screens, light and dark, at 1440 and 390 px, with believable data.
+"""Take pictures of every screen and state, light and dark, at 1440 and 390 px, with believable data.
 
-Usage: python scripts/screens.py             the pictures kept in docs/screens/
-       python scripts/screens.py FOLDER      all screens, whole pages, into FOLDER
+Usage: python scripts/screens.py                      the gallery, docs/screens/
+       python scripts/screens.py FOLDER               the same as whole pages, into FOLDER
+       python scripts/screens.py FOLDER items trade   only these
 
-Works on a database of its own in a temporary folder; needs Chromium and the development tools.
+Works on a database of its own in a temporary folder; needs Chromium and the development tools, and ImageMagick's
+`convert`, which packs the pictures to a palette.
 """
 
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -39,20 +43,17 @@ from django.core.servers.basehttp import ThreadedWSGIServer  # noqa: E402 # as a
 from django.test.testcases import QuietWSGIRequestHandler  # noqa: E402 # as above
 from playwright.sync_api import Page, sync_playwright  # noqa: E402 # as above
 
-from tests.browser.scenery import OPENERS, make_scenery  # noqa: E402 # as above
+from tests.browser.scenery import Scenery, bring_to, make_scenery  # noqa: E402 # as above
 from tests.conftest import CHROMIUM_ARGUMENTS  # noqa: E402 # as above
 from tests.factories import PASSWORD  # noqa: E402 # as above
 
 KEPT_IN = ROOT / "docs" / "screens"
-KEPT = {
-    "login", "overview", "items", "dialog-cancel", "dialog-arm", "trade", "refunds", "dialog-refund", "audit",
-    "batch-preview", "batch", "sending", "cancellations-stuck",
-}  # fmt: skip
+MOST_BYTES = 8_000_000
 LOOKS = {
     "light": (1440, 900, "light"),
+    "phone-dark": (390, 844, "dark"),
     "dark": (1440, 900, "dark"),
     "phone-light": (390, 844, "light"),
-    "phone-dark": (390, 844, "dark"),
 }
 
 
@@ -73,15 +74,39 @@ def log_in(page: Page, address: str, email: str) -> None:
     page.wait_for_url(f"{address}/")
 
 
-def show(page: Page, address: str, name: str, path: str) -> None:
-    """Go to a screen; a dialog is opened from its list."""
-    page.goto(address + path)
-    if name in OPENERS:
-        page.locator("button:enabled", has_text=OPENERS[name]).first.click()
-        page.locator("dialog[open]").wait_for()
+def pack(picture: Path) -> None:
+    """To a palette of 40 colours: a quarter of the bytes, and every letter stays."""
+    program = shutil.which("convert")
+    if program is None:
+        raise SystemExit("ImageMagick's `convert` is not here: install the package imagemagick.")
+    how = ["+dither", "-colors", "40", "-define", "png:compression-level=9"]
+    subprocess.run([program, picture, *how, f"PNG8:{picture}"], check=True)  # noqa: S603 # our own pictures
 
 
-def main(folder: Path | None) -> None:
+def walk(page: Page, address: str, scenery: Scenery, target: Path, look: str, only: set[str], *, whole: bool) -> None:
+    """Every screen in one look."""
+
+    def keep(name: str) -> None:
+        picture = target / f"{name}-{look}.png"
+        page.screenshot(path=picture, full_page=whole and not name.startswith("dialog"))
+        pack(picture)
+
+    if not only or "login" in only:
+        page.goto(f"{address}/accounts/login/")
+        keep("login")
+    for person, screens in ((scenery.supervisor, scenery.screens()), (scenery.admin, scenery.screens_of_admins())):
+        wanted = {name: path for name, path in screens.items() if not only or name in only}
+        if not wanted:
+            continue
+        page.context.clear_cookies()
+        log_in(page, address, person)
+        for name, path in wanted.items():
+            page.goto(address + path)
+            bring_to(page, name)
+            keep(name)
+
+
+def main(folder: Path | None, only: set[str]) -> None:
     """Make the data, then walk."""
     target = folder or KEPT_IN
     target.mkdir(parents=True, exist_ok=True)
@@ -93,22 +118,16 @@ def main(folder: Path | None) -> None:
             executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=CHROMIUM_ARGUMENTS
         )
         for look, (wide, high, theme) in LOOKS.items():
-            if folder is None and look == "phone-dark":
-                continue
             context = browser.new_context(viewport={"width": wide, "height": high}, color_scheme=theme)
             page = context.new_page()
             page.on("console", lambda message: print("console:", message.text))  # noqa: T201 # to be mended
-            page.goto(f"{address}/accounts/login/")
-            page.screenshot(path=target / f"login-{look}.png")
-            log_in(page, address, scenery.supervisor)
-            for name, path in scenery.screens().items():
-                if folder is not None or name in KEPT:
-                    show(page, address, name, path)
-                    whole = folder is not None and not name.startswith("dialog")
-                    page.screenshot(path=target / f"{name}-{look}.png", full_page=whole)
+            walk(page, address, scenery, target, look, only, whole=folder is not None)
             print(look)  # noqa: T201 # progress
         browser.close()
+    weight = sum(picture.stat().st_size for picture in KEPT_IN.glob("*.png"))
+    if weight > MOST_BYTES:
+        raise SystemExit(f"The gallery weighs {weight:,} bytes; {MOST_BYTES:,} is the most.")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None, set(sys.argv[2:]))

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.test import override_settings
 from django.utils import timezone
+from playwright.sync_api import Page
 
 from tests.desk import ask, deliver, item_of, news, person
 from tests.factories import PASSWORD, RejectedCallFactory
@@ -46,6 +47,33 @@ OPENERS = {
 }
 
 
+KEYS = {"palette": "Control+k", "keys": "?"}
+
+
+def bring_to(page: Page, name: str) -> None:
+    """From the address of a screen to its state: a dialog is opened from its list, a row is ticked, a menu opened."""
+    if name in OPENERS:
+        page.locator("button:enabled", has_text=OPENERS[name]).first.click()
+        page.locator("dialog[open]").wait_for()
+    elif name in KEYS:
+        page.keyboard.press(KEYS[name])
+        page.locator("dialog[open]").wait_for()
+    elif name == "items-ticked":
+        for place in range(3):
+            page.locator(".pick input").nth(place).check()
+    elif name == "items-columns":
+        page.locator(".columns-menu summary").click()
+    elif name == "items-compact":
+        page.evaluate("document.documentElement.dataset.density = 'compact'")
+    elif name == "views-new":
+        page.get_by_text("Save this view").click()
+    elif name == "toast":
+        page.get_by_role("button", name="Cancel item").first.click()
+        page.get_by_label("Reason").select_option("Customer asked")
+        page.locator("dialog[open] button[type=submit]").last.click()
+        page.locator(".toast").wait_for()
+
+
 @dataclass(frozen=True)
 class Scenery:
     """Who is there, and where to look."""
@@ -71,13 +99,21 @@ class Scenery:
         return {
             "overview": "/",
             "overview-week": "/?range=7d",
+            "find": "/search/",
             "find-nothing": "/search/?q=66ffffffffffffffffffffff",
             "palette": "/items/",
             "keys": "/items/",
             "items": "/items/",
             "items-soon": "/items/?tab=soon",
             "items-open": "/items/?tab=open",
+            "items-ended": "/items/?tab=done",
+            "items-all": "/items/?tab=all&sort=-price",
             "items-empty": "/items/?q=nothing-like-it",
+            "items-no-such-tab": "/items/?tab=cancelled",
+            "items-columns": "/items/?hide=trade,from",
+            "items-compact": "/items/?tab=all",
+            "items-ticked": "/items/",
+            "views-new": "/items/?tab=all&q=ak",
             "dialog-cancel": "/items/",
             "dialog-arm": "/items/?tab=soon",
             "dialog-whole": f"/trades/{self.trade}/",
@@ -111,12 +147,22 @@ class Scenery:
             "customer-text": f"/items/{self.item}/customer-text/",
             "dialog-refund": "/refunds/",
             "deliveries": "/deliveries/",
+            "deliveries-replay": "/deliveries/replay/?verdict=person",
+            "alarms": "/alarms/",
+            "audit-item": f"/audit/items/{self.item}/",
+            "audit-trade": f"/audit/trades/{self.trade}/",
+            "batches-empty": "/batches/?state=stopped",
+            "trades-empty": "/trades/?q=nothing-like-it",
+            "cancellations-empty": "/cancellations/?state=overtaken",
+            "deliveries-empty": "/deliveries/?verdict=failed",
             "delivery": f"/deliveries/{self.delivery}/",
             "promises": "/invariants/",
             "audit": "/audit/",
             "second-factor": "/accounts/2fa/",
             "password": "/accounts/password/change/",
             "not-found": "/nowhere/",
+            # Last, as it changes what the others show.
+            "toast": "/items/",
         }
 
     def screens_of_admins(self) -> dict[str, str]:

@@ -6,7 +6,7 @@ from playwright.sync_api import Page
 from pytest_django.live_server_helper import LiveServer
 
 from tests.browser.conftest import LogIn
-from tests.browser.scenery import OPENERS, Scenery
+from tests.browser.scenery import Scenery, bring_to
 
 LOOKS = {"wide and light": (1440, "light"), "phone and dark": (390, "dark")}
 
@@ -24,12 +24,7 @@ def test_no_screen_shuts_anybody_out(
 
     for name, path in scenery.screens().items():
         page.goto(live_server.url + path)
-        if name in OPENERS:
-            page.locator("button:enabled", has_text=OPENERS[name]).first.click()
-            page.locator("dialog[open]").wait_for()
-        elif name in ("palette", "keys"):
-            page.keyboard.press({"palette": "Control+k", "keys": "?"}[name])
-            page.locator("dialog[open]").wait_for()
+        bring_to(page, name)
         found += violations(page, name)
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if overflow > 0:
