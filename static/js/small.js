@@ -1,7 +1,7 @@
-// Copying an id, and a letter in place of a picture that does not come.
+// Copying an id, a letter in place of a picture that does not come, and how close together the rows stand.
 
 document.querySelectorAll('[data-copy]').forEach(show);
-document.addEventListener('htmx:afterSwap', () => document.querySelectorAll('[data-copy][hidden]').forEach(show));
+for (const event of ['htmx:afterSwap', 'desk:rows']) document.addEventListener(event, () => document.querySelectorAll('[data-copy][hidden]').forEach(show));
 
 function show(button) {
   if (navigator.clipboard) button.hidden = false;
@@ -34,4 +34,17 @@ document.addEventListener('error', (event) => {
 }, true);
 document.querySelectorAll('.thing img').forEach((picture) => {
   if (picture.complete && picture.naturalWidth === 0) standIn(picture);
+});
+
+document.querySelectorAll('button[data-density]').forEach((button) => {
+  const root = document.documentElement;
+  const tell = () => button.setAttribute('aria-pressed', String(root.dataset.density === 'compact'));
+  button.hidden = false;
+  tell();
+  button.addEventListener('click', () => {
+    const density = root.dataset.density === 'compact' ? 'roomy' : 'compact';
+    root.dataset.density = density;
+    try { localStorage.setItem('density', density); } catch { /* for this page only, then */ }
+    tell();
+  });
 });

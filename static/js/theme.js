@@ -9,6 +9,7 @@
     document.documentElement.classList.toggle('dark', dark);
   };
   paint();
+  try { document.documentElement.dataset.density = localStorage.getItem('density') ?? 'roomy'; } catch { /* roomy, then */ }
   preferred.addEventListener('change', paint);
   document.addEventListener('click', (event) => {
     if (!event.target.closest('[data-theme-toggle]')) return;

@@ -30,6 +30,7 @@ function say(text) {
 }
 
 document.addEventListener('click', (event) => event.target.closest('[data-close-toast]')?.closest('.toast').remove());
+document.addEventListener('htmx:afterRequest', ({ detail }) => detail.elt.closest?.('.toast form')?.closest('.toast')?.remove());
 document.addEventListener('htmx:responseError', (event) => {
   const { status } = event.detail.xhr;
   if (status === 401) return; // on its way to log-in

@@ -229,9 +229,9 @@ def test_the_list_costs_the_same_however_long(agent: Client, many: int, django_a
         agent.get("/items/?tab=all")
 
 
-# Session, person, two of permissions; five counts; the page, its cancellations, who is there; the rail's five, the
-# roles, the alarms.
-QUERIES_OF_THE_LIST = 20
+# Session, person, two of permissions; five counts; the page, its cancellations, who is there; the saved views; the
+# rail's five, the roles, the alarms.
+QUERIES_OF_THE_LIST = 21
 
 
 def test_the_merchants_own_trade_is_called_so(agent: Client) -> None:

@@ -16,6 +16,15 @@ from withdrawals.models.pasted import read_pasted
 from withdrawals.models.status import FINAL, UNDELIVERED, Status, is_known
 from withdrawals.models.trade import Game, Trade
 
+
+class ShownPrice(models.Func):
+    """The price that a row shows, nothing where none was ever reported. Written without parameters: see `Tail`."""
+
+    arity = 2
+    template = "COALESCE(%(expressions)s, 0)"
+    output_field = UsdField()
+
+
 # A callback that comes within this time of a read did announce what the read found.
 ANNOUNCED_WITHIN = timedelta(minutes=2)
 # AssetPay cancels unsent items by itself at `autoCancelAt`, by default at the very minute at which a cancel becomes
@@ -199,6 +208,7 @@ class Item(models.Model):
             models.Index(fields=["is_cs2_withdrawal", "status", "opened_at"], name="item_cancellable"),
             models.Index(Tail("assetpay_id"), name="item_by_tail"),
             models.Index(Head("assetpay_id"), name="item_by_head"),
+            models.Index(ShownPrice("first_price", "price"), "id", name="item_by_price"),
         ]
 
     def __str__(self) -> str:

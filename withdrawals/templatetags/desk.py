@@ -6,6 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from babel.numbers import format_currency
 from django import template
 from django.conf import settings
+from django.contrib.messages.storage.base import Message
 from django.template import Context
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -115,6 +116,8 @@ TONES = {
     "active": "note",
     "hold": "note",
 }
+# What a message is tagged with, before the number of the cancellation that it offers to take back.
+UNDO = "undo-"
 NOTHING = "\N{EN DASH}"
 SECOND_BY_UNIT = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
@@ -250,6 +253,12 @@ def bucket(moment: datetime, now: datetime) -> str:
     if day == today:
         return "Today"
     return "Yesterday" if day == today - timedelta(days=1) else "Older"
+
+
+@register.filter
+def undo_key(message: Message) -> str:
+    """Which cancellation a message offers to take back; empty for most."""
+    return (message.extra_tags or "").removeprefix(UNDO)
 
 
 @register.filter

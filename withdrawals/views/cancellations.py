@@ -10,10 +10,14 @@ from django.views.decorators.http import require_POST, require_safe
 
 from withdrawals.actions.cancellations import UndoRefused, undo_cancellation
 from withdrawals.filters import CancellationFilter, stuck_or_unknown
-from withdrawals.models import Cancellation, Settlement
+from withdrawals.models import Cancellation, SavedList, Settlement
 from withdrawals.views.access import DeskRequest, needs, screen_origin
+from withdrawals.views.fresh import keeps_fresh
 from withdrawals.views.items import answer_with_row
 from withdrawals.views.lists import render_list
+from withdrawals.views.saved_views import shown_views
+
+COLUMNS = (("asked", "Asked"), ("state", "State"), ("words", "AssetPay's words"))
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class CancellationRow:
 
 @require_safe
 @needs("see_desk")
+@keeps_fresh
 def cancellation_list(request: DeskRequest) -> HttpResponse:
     """GET /cancellations/: newest first, by `state` and `q`; `state=person` is the worklist of what got stuck."""
     return cancellations_page(request)
@@ -54,9 +59,16 @@ def cancellations_page(request: DeskRequest, *, problem: str = "", status: int =
         "cancellations.html",
         filters,
         by="requested_at",
+        sorts="asked",
+        columns=COLUMNS,
         problem=problem,
         status=status,
         waiting=stuck_or_unknown().count(),
+        saved=shown_views(
+            request,
+            SavedList.CANCELLATIONS,
+            lambda query: CancellationFilter(query, queryset=Cancellation.objects.all()),
+        ),
         to_row=lambda asked: CancellationRow(asked, now=now, may_settle=may_settle),
     )
 

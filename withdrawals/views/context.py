@@ -13,6 +13,7 @@ from django.utils import timezone
 from withdrawals.models import Alarm, AlarmKind, Cancellation, CancellationState, Delivery, Refund
 from withdrawals.models.refund_rules import OWED_REFUNDS
 from withdrawals.views.access import DeskRequest
+from withdrawals.views.fresh import asks_for_itself
 from withdrawals.views.worklist import TAB_BY_NAME, count_up_to
 
 WARN_FOR = timedelta(hours=24)
@@ -49,6 +50,11 @@ class Desk:
     def now(self) -> datetime:
         """The server's clock when the page was made."""
         return timezone.now()
+
+    @property
+    def layout(self) -> str:
+        """What a page stands in: its whole shell, or no more than what a page that asks for itself looks at."""
+        return "live_page.html" if asks_for_itself(self._request) else "base.html"
 
     @property
     def is_demo(self) -> bool:

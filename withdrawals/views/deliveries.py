@@ -14,12 +14,15 @@ from withdrawals.actions.deliveries import Replayed, replay_delivery
 from withdrawals.actions.documents import note_document_read
 from withdrawals.filters import DeliveryFilter
 from withdrawals.forms import ReplayForm
-from withdrawals.models import Delivery, RejectedCall
+from withdrawals.models import Delivery, RejectedCall, SavedList
 from withdrawals.views.access import DeskRequest, SeeOther, needs, screen_origin
+from withdrawals.views.fresh import keeps_fresh
 from withdrawals.views.lists import render_list
+from withdrawals.views.saved_views import shown_views
 
 REJECTED_SHOWN = 20
 SIBLINGS_SHOWN = 20
+COLUMNS = (("about", "About"), ("verdict", "Verdict"), ("changed", "What it changed"))
 # More than a person can look through; the command line takes any number.
 MOST_REPLAYED = 200
 
@@ -34,6 +37,7 @@ class ReplayRow:
 
 @require_safe
 @needs("see_desk")
+@keeps_fresh
 def delivery_list(request: DeskRequest) -> HttpResponse:
     """GET /deliveries/: newest first, by `verdict`, `kind`, `mark` and `q`; beneath them those not let in."""
     rejected = RejectedCall.objects.order_by("-received_at", "-pk")
@@ -42,6 +46,11 @@ def delivery_list(request: DeskRequest) -> HttpResponse:
         "deliveries.html",
         DeliveryFilter(request.GET, queryset=_without_bodies()),
         by="received_at",
+        sorts="came",
+        columns=COLUMNS,
+        saved=shown_views(
+            request, SavedList.DELIVERIES, lambda query: DeliveryFilter(query, queryset=Delivery.objects.all())
+        ),
         rejected=rejected[:REJECTED_SHOWN],
         rejected_count=rejected.count(),
     )

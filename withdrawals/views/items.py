@@ -7,20 +7,36 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods, require_safe
 
 from withdrawals.actions.cancellations import CancelRefused, arm_cancellation, armed_for, request_cancellation
 from withdrawals.forms import CancelForm
-from withdrawals.models import Cancellation, Item, SendBudget
+from withdrawals.models import Cancellation, Item, SavedList, SendBudget
+from withdrawals.models.item import ShownPrice
+from withdrawals.templatetags.desk import UNDO
 from withdrawals.views.access import DeskRequest, SeeOther, needs, safe_next, screen_origin
 from withdrawals.views.dialogs import dialog_answer
 from withdrawals.views.finding import Found, find_items
+from withdrawals.views.fresh import keeps_fresh, rows_left
 from withdrawals.views.paging import BadCursor, keyset_page
+from withdrawals.views.saved_views import shown_views
+from withdrawals.views.tables import Order, layout
 from withdrawals.views.worklist import TABS, ItemRow, count_up_to, for_rows, item_row, item_rows
+
+ORDERS = {"opened": "opened_at", "price": "shown_price"}
+COLUMNS = (
+    ("trade", "Trade and customer"),
+    ("price", "Price"),
+    ("assetpay", "At AssetPay"),
+    ("desk", "What the desk did"),
+    ("from", "Cancel from"),
+)
 
 
 @require_safe
 @needs("see_desk")
+@keeps_fresh
 def item_list(request: DeskRequest) -> HttpResponse:
     """GET /items/: one tab of the worklist, or whatever `q` finds; an id finds its rows wherever they stand.
 
@@ -31,19 +47,25 @@ def item_list(request: DeskRequest) -> HttpResponse:
 
 def items_page(request: DeskRequest, found: Found, *, problem: str = "", status: int = 200) -> HttpResponse:
     """The worklist as an answer; `problem` and its status also where something else than the address was wrong."""
+    usual = Order("opened", "opened_at", goes_down=found.tab.newest_first)
+    laid = layout(request.GET, usual=usual, orders=ORDERS, columns=COLUMNS)
+    items = for_rows(found.items)
+    if laid.order.by == "shown_price":
+        items = items.annotate(shown_price=ShownPrice("first_price", "price"))
     try:
-        page = keyset_page(
-            for_rows(found.items), by="opened_at", newest_first=found.tab.newest_first, cursor=found.cursor
-        )
+        page = keyset_page(items, by=laid.order.by, newest_first=laid.order.goes_down, cursor=found.cursor)
     except BadCursor as error:
         problem = f"{error} This is its beginning."
-        page = keyset_page(for_rows(found.items), by="opened_at", newest_first=found.tab.newest_first, cursor="")
-    problem = problem or found.problem
+        page = keyset_page(items, by=laid.order.by, newest_first=laid.order.goes_down, cursor="")
+    problem = problem or found.problem or laid.problem
+    left = rows_left(request, for_rows(Item.objects.all()), page.rows)
     counts = {each: count_up_to(query) for each, query in zip(TABS, found.by_tab, strict=True)}
     is_tab = not found.is_id and found.batch is None
     context = {
         "page": page,
-        "rows": item_rows(page.rows, person=request.user, now=found.now),
+        "rows": item_rows([*page.rows, *left], person=request.user, now=found.now),
+        "layout": laid,
+        "saved": shown_views(request, SavedList.ITEMS, lambda query: find_items(query, now=found.now).items),
         "tabs": list(counts.items()),
         "tab": found.tab_asked,
         "q": found.text,
@@ -93,10 +115,12 @@ def _ask_or_arm(
     if not form.is_valid():
         return _dialog(request, row, form, is_arming=is_arming, status=422)
     try:
-        act(item_id=pk, **form.cleaned_data, actor=request.user, origin=screen_origin(request), now=now)
+        asked = act(item_id=pk, **form.cleaned_data, actor=request.user, origin=screen_origin(request), now=now)
     except CancelRefused as refused:
         return answer_with_row(request, pk, refusal=str(refused))
-    messages.success(request, said.format(item))
+    link = format_html('<a href="{}">{}</a>', reverse("trade_detail", args=[item.trade_id]), item)
+    can_undo = asked.can_be_undone
+    messages.success(request, format_html(said, link), extra_tags=f"{UNDO}{asked.pk}" if can_undo else "")
     return answer_with_row(request, pk)
 
 

@@ -1,6 +1,6 @@
 """What every filtered list does: read the query string, page by key, and say what is wrong with an address."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.http import HttpResponse
@@ -8,7 +8,9 @@ from django.shortcuts import render
 
 from withdrawals.filters import SearchedSet
 from withdrawals.views.access import DeskRequest
+from withdrawals.views.fresh import rows_left
 from withdrawals.views.paging import BadCursor, Page, keyset_page
+from withdrawals.views.tables import Order, layout
 
 
 def render_list(
@@ -18,12 +20,25 @@ def render_list(
     *,
     by: str,
     newest_first: bool = True,
+    sorts: str = "",
+    columns: Sequence[tuple[str, str]] = (),
     problem: str = "",
     status: int = 200,
     to_row: Callable[[Any], Any] | None = None,
     **context: Any,
 ) -> HttpResponse:
-    """One page of a filtered list. A filter that cannot be read shows no rows, and the reason, with status 400."""
+    """One page of a filtered list. A filter that cannot be read shows no rows, and the reason, with status 400.
+
+    `by` is the list's usual order; `sorts` is its name in the address where it can be turned round.
+    """
+    laid = layout(
+        request.GET,
+        usual=Order(sorts, by, goes_down=newest_first),
+        orders={sorts: by} if sorts else {},
+        columns=columns,
+    )
+    problem = problem or laid.problem
+    left: list[Any] = []
     if not filters.form.is_valid():
         # Rows that nobody asked for would be taken for the answer.
         page: Page[Any] = Page([], "", is_first=True)
@@ -31,13 +46,15 @@ def render_list(
     else:
         cursor = filters.form.cleaned_data["cursor"]
         try:
-            page = keyset_page(filters.qs, by=by, newest_first=newest_first, cursor=cursor)
+            page = keyset_page(filters.qs, by=by, newest_first=laid.order.goes_down, cursor=cursor)
         except BadCursor as error:
             problem = f"{error} This is its beginning."
-            page = keyset_page(filters.qs, by=by, newest_first=newest_first, cursor="")
+            page = keyset_page(filters.qs, by=by, newest_first=laid.order.goes_down, cursor="")
+        left = rows_left(request, filters.queryset, page.rows)
     shown = {
         "page": page,
-        "rows": [to_row(row) for row in page.rows] if to_row else page.rows,
+        "rows": [to_row(row) for row in [*page.rows, *left]] if to_row else [*page.rows, *left],
+        "layout": laid,
         "filters": filters,
         "q": filters.form.data.get("q", ""),
         "is_id": filters.is_found_by_id,

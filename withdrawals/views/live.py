@@ -8,10 +8,8 @@ from withdrawals.actions.presence import end_presence, mark_presence
 from withdrawals.forms import PresenceForm
 from withdrawals.models import Item, Trade
 from withdrawals.views.access import DeskRequest, needs
+from withdrawals.views.fresh import keys_in
 from withdrawals.views.worklist import for_versions, presence_words, row_version, who_is_there
-
-# As many rows as any page shows, and a few more.
-MOST_ROWS = 200
 
 
 @require_safe
@@ -19,9 +17,7 @@ MOST_ROWS = 200
 def items_now(request: DeskRequest) -> HttpResponse:
     """GET /live/items/?ids=1,2: of each row on a page, which version of it is current and who else is there."""
     now = timezone.now()
-    texts = request.GET.get("ids", "").split(",")[:MOST_ROWS]
-    keys = [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]
-    items = list(for_versions(Item.objects.filter(pk__in=keys)))
+    items = list(for_versions(Item.objects.filter(pk__in=keys_in(request.GET.get("ids", "")))))
     there = who_is_there(items, person=request.user, now=now)
     return JsonResponse(
         {

@@ -19,6 +19,7 @@ from withdrawals.models import (
 )
 from withdrawals.views.access import DeskRequest, needs
 from withdrawals.views.charts import RANGE_BY_NAME, RANGES, charts
+from withdrawals.views.fresh import keeps_fresh
 from withdrawals.views.worklist import TAB_BY_NAME, count_up_to
 
 LATEST = 12
@@ -26,6 +27,7 @@ LATEST = 12
 
 @require_safe
 @needs("see_desk")
+@keeps_fresh
 def overview(request: DeskRequest) -> HttpResponse:
     """GET /: figures, each leading to exactly the list that it counts, charts of `range`, and what happened last."""
     now = timezone.now()

@@ -1,12 +1,21 @@
 """Pages by the last row seen, so that a long list costs the same everywhere and nothing is shown twice or left out."""
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
 
 from django.db.models import DateTimeField, Model, Q, QuerySet
 
+from withdrawals.models.money import UsdField
+
 PAGE_SIZE = 50
 LARGEST_KEY = 2**63 - 1
+# Ends a cursor that names the rows before its place, not those after it.
+BACK = "~back"
+MONEY = re.compile(r"-?[0-9]{1,13}\.[0-9]{4}")
 
 
 class BadCursor(ValueError):
@@ -15,28 +24,44 @@ class BadCursor(ValueError):
 
 @dataclass(frozen=True)
 class Page[Row: Model]:
-    """Some rows of a list, in order; `next_cursor` is empty on the last page."""
+    """Some rows of a list, in order; `next_cursor` is empty on the last page, `previous_cursor` on the first."""
 
     rows: list[Row]
     next_cursor: str
     is_first: bool
+    previous_cursor: str = ""
 
 
 def keyset_page[Row: Model](
     queryset: QuerySet[Row], *, by: str, newest_first: bool, cursor: str, size: int = PAGE_SIZE
 ) -> Page[Row]:
-    """The page of `queryset` after `cursor` (empty for the first), ordered by the column `by`, then by key.
+    """The page of `queryset` at `cursor` (empty for the first), ordered by the column `by`, then by key.
 
-    Raises BadCursor.
+    A cursor names the rows after its place, or those before it; where fewer than a page lie before it, that is the
+    first page, from the beginning. Raises BadCursor.
     """
-    sign, step = ("-", "lt") if newest_first else ("", "gt")
-    ordered = queryset.order_by(f"{sign}{by}", f"{sign}pk")
-    if cursor:
-        value, key = _parse(cursor, is_time=isinstance(queryset.model._meta.get_field(by), DateTimeField))
-        ordered = ordered.filter(Q((f"{by}__{step}", value)) | Q((by, value), (f"pk__{step}", key)))
-    rows = list(ordered[: size + 1])
-    next_cursor = _cursor(rows[size - 1], by) if len(rows) > size else ""
-    return Page(rows[:size], next_cursor, is_first=not cursor)
+    if not cursor:
+        rows = list(_ordered(queryset, by, newest_first)[: size + 1])
+        return Page(rows[:size], _cursor(rows[size - 1], by) if len(rows) > size else "", is_first=True)
+    place, is_back = cursor.removesuffix(BACK), cursor.endswith(BACK)
+    value, key = _parse(place, _kind(queryset, by))
+    goes_down = newest_first != is_back
+    step = "lt" if goes_down else "gt"
+    beyond = queryset.filter(Q((f"{by}__{step}", value)) | Q((by, value), (f"pk__{step}", key)))
+    rows = list(_ordered(beyond, by, goes_down)[: size + 1])
+    has_more, rows = len(rows) > size, rows[:size]
+    if not is_back:
+        before = (_cursor(rows[0], by) if rows else place) + BACK
+        return Page(rows, _cursor(rows[-1], by) if has_more else "", is_first=False, previous_cursor=before)
+    if not has_more:
+        return keyset_page(queryset, by=by, newest_first=newest_first, cursor="", size=size)
+    rows.reverse()
+    return Page(rows, _cursor(rows[-1], by), is_first=False, previous_cursor=_cursor(rows[0], by) + BACK)
+
+
+def _ordered[Row: Model](queryset: QuerySet[Row], by: str, goes_down: bool) -> QuerySet[Row]:
+    sign = "-" if goes_down else ""
+    return queryset.order_by(f"{sign}{by}", f"{sign}pk")
 
 
 def _cursor(row: Model, by: str) -> str:
@@ -46,10 +71,20 @@ def _cursor(row: Model, by: str) -> str:
     return f"{value}~{row.pk}"
 
 
-def _parse(cursor: str, *, is_time: bool) -> tuple[datetime | int, int]:
+def _kind(queryset: QuerySet[Any], by: str) -> type:
+    annotation = queryset.query.annotations.get(by)
+    field = annotation.output_field if annotation is not None else queryset.model._meta.get_field(by)
+    if isinstance(field, DateTimeField):
+        return datetime
+    return Decimal if isinstance(field, UsdField) else int
+
+
+def _parse(cursor: str, kind: type) -> tuple[datetime | Decimal | int, int]:
     value, _, key = cursor.partition("~")
+    readers: dict[type, Callable[[str], datetime | Decimal | int]] = {datetime: _time, Decimal: _money}
+    read = readers.get(kind, _number)
     try:
-        return _time(value) if is_time else _number(value), _number(key)
+        return read(value), _number(key)
     except ValueError as error:
         raise BadCursor("This address names no place in the list.") from error
 
@@ -59,6 +94,12 @@ def _time(text: str) -> datetime:
     if moment.tzinfo is not None:
         raise ValueError("cursors are in UTC and do not say so")
     return moment.replace(tzinfo=UTC)
+
+
+def _money(text: str) -> Decimal:
+    if not MONEY.fullmatch(text):
+        raise ValueError("not an amount")
+    return Decimal(text)
 
 
 def _number(text: str) -> int:

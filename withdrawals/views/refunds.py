@@ -6,7 +6,7 @@ from datetime import datetime
 from django.conf import settings
 from django.contrib import messages
 from django.db.models import Count, Min, Prefetch, Sum
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from withdrawals.actions.refunds import RefundRefused, confirm_refund
 from withdrawals.filters import RefundFilter
 from withdrawals.forms import ConfirmRefundForm
-from withdrawals.models import ApprovalState, Refund, RefundApproval, RefundState, User
+from withdrawals.models import ApprovalState, Refund, RefundApproval, RefundState, SavedList, User
 from withdrawals.models.refund import RefundQuerySet
 from withdrawals.models.refund_rules import OWED_REFUNDS, RULE_VERSION, RULES
 from withdrawals.views.access import (
@@ -27,7 +27,11 @@ from withdrawals.views.access import (
     screen_origin,
     typed_before,
 )
+from withdrawals.views.fresh import keeps_fresh
 from withdrawals.views.lists import render_list
+from withdrawals.views.saved_views import shown_views
+
+COLUMNS = (("amount", "Amount"), ("why", "Why"), ("evidence", "How we know"), ("state", "State"))
 
 
 @dataclass(frozen=True)
@@ -90,12 +94,12 @@ def _why_not(refund: Refund, person: User, now: datetime) -> str:
 
 @require_safe
 @needs("see_desk")
+@keeps_fresh
 def refund_list(request: DeskRequest) -> HttpResponse:
     """GET /refunds/: one state of the refunds, oldest first while they wait, newest first when decided."""
     now = timezone.now()
-    wanted = request.GET.get("state") or RefundState.DUE
-    problem = "" if wanted in RefundState.values else "There is no such state. These refunds are due."
-    state = RefundState(wanted) if not problem else RefundState.DUE
+    state = state_in(request.GET)
+    is_known = request.GET.get("state") in (None, "", *RefundState.values)
     filters = RefundFilter(request.GET, queryset=for_refund_rows(Refund.objects.all()), state=state)
     figures = {
         row["state"]: row
@@ -109,14 +113,27 @@ def refund_list(request: DeskRequest) -> HttpResponse:
         filters,
         by="opened_at",
         newest_first=state not in OWED_REFUNDS,
-        problem=problem,
+        sorts="opened",
+        columns=COLUMNS,
+        problem="" if is_known else "There is no such state. These refunds are due.",
         to_row=lambda refund: refund_row(refund, person=request.user, now=now),
         state=state,
         tabs=[(each, figures[each]["count"] if each in figures else 0) for each in RefundState],
         due=figures.get(RefundState.DUE),
         in_review=figures.get(RefundState.IN_REVIEW),
         awaiting=figures.get(RefundState.AWAITING),
+        saved=shown_views(
+            request,
+            SavedList.REFUNDS,
+            lambda query: RefundFilter(query, queryset=Refund.objects.all(), state=state_in(query)),
+        ),
     )
+
+
+def state_in(query: QueryDict) -> RefundState:
+    """The state that an address names; `due` where it names none, or none that there is."""
+    wanted = query.get("state")
+    return RefundState(wanted) if wanted in RefundState.values else RefundState.DUE
 
 
 @require_safe

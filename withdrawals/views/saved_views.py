@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
@@ -48,7 +49,10 @@ class Shown:
     query: str
 
 
-def shown_views(request: DeskRequest, saved_list: SavedList, rows: Callable[[QueryDict], SearchedSet]) -> Shown:
+Rows = QuerySet[Any, Any] | SearchedSet
+
+
+def shown_views(request: DeskRequest, saved_list: SavedList, rows: Callable[[QueryDict], Rows]) -> Shown:
     """The views of a list that this person sees. `rows` is the list's own filter, so a count is what the list holds."""
     query = cleaned_query(request.GET)
     chips = [
@@ -73,10 +77,11 @@ def cleaned_query(given: QueryDict) -> str:
     return kept.urlencode()
 
 
-def _count(filters: SearchedSet) -> str:
-    if not filters.form.is_valid():
+def _count(found: Rows) -> str:
+    if not isinstance(found, QuerySet) and not found.form.is_valid():
         return "?"  # a filter that this list no longer knows
-    number = filters.qs.order_by()[: COUNTED + 1].count()
+    rows = found if isinstance(found, QuerySet) else found.qs
+    number = rows.order_by()[: COUNTED + 1].count()
     return str(number) if number <= COUNTED else f"{COUNTED}+"
 
 

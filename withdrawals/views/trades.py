@@ -16,22 +16,35 @@ from withdrawals.actions.notes import write_note
 from withdrawals.actions.trades import CheckFailed, check_trade
 from withdrawals.filters import TradeFilter
 from withdrawals.forms import NoteForm, ReasonForm
-from withdrawals.models import Item, Read, Refund, Trade
+from withdrawals.models import Item, Read, Refund, SavedList, Trade
 from withdrawals.views.access import DeskRequest, SeeOther, needs, screen_origin
 from withdrawals.views.dialogs import dialog_answer
+from withdrawals.views.fresh import keeps_fresh
 from withdrawals.views.lists import render_list
 from withdrawals.views.pending import Customs, customs, pending_words
 from withdrawals.views.refunds import for_refund_rows, refund_row
+from withdrawals.views.saved_views import shown_views
 from withdrawals.views.timeline import timeline
 from withdrawals.views.worklist import ItemRow, for_rows, item_rows
+
+COLUMNS = (("customer", "Customer"), ("items", "Items"), ("total", "Total"), ("assetpay", "At AssetPay"))
 
 
 @require_safe
 @needs("see_desk")
+@keeps_fresh
 def trade_list(request: DeskRequest) -> HttpResponse:
     """GET /trades/: newest first, by `q`."""
     filters = TradeFilter(request.GET, queryset=Trade.objects.prefetch_related("items"))
-    return render_list(request, "trades.html", filters, by="opened_at")
+    return render_list(
+        request,
+        "trades.html",
+        filters,
+        by="opened_at",
+        sorts="opened",
+        columns=COLUMNS,
+        saved=shown_views(request, SavedList.TRADES, lambda query: TradeFilter(query, queryset=Trade.objects.all())),
+    )
 
 
 @require_safe

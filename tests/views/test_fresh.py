@@ -1,0 +1,184 @@
+"""A page that keeps itself fresh: it asks for its own address, and hears 304 while nothing changed."""
+
+from datetime import timedelta
+from unittest import mock
+
+import pytest
+from django.contrib.messages import get_messages
+from django.db import transaction
+from django.http import HttpResponse
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from tests.desk import ask, deliver, item_of, news
+from tests.factories import CancellationFactory, ItemFactory, RefundFactory, TradeFactory, UserFactory, ago
+from tests.views.conftest import LogIn
+from tests.views.reading import rows, text
+from tests.wire import NOON, item_document, stamp
+from withdrawals.actions.audit import Fact, Origin, record
+from withdrawals.actions.presence import mark_presence
+from withdrawals.models import Item, Source, Status
+
+pytestmark = pytest.mark.django_db
+
+PAGES = ["/items/", "/trades/", "/cancellations/", "/refunds/", "/deliveries/", "/"]
+
+
+def look(browser: Client, path: str = "/items/", *, on_screen: str = "", tag: str = "") -> HttpResponse:
+    """What the page at `path` gets when it asks for itself."""
+    headers = {"X-Live": on_screen, "X-Background": "1", **({"If-None-Match": tag} if tag else {})}
+    return browser.get(path, headers=headers)
+
+
+def write_something() -> None:
+    """One more fact."""
+    with transaction.atomic():
+        record([Fact("trade.changed")], origin=Origin(Source.COMMAND, name="import"), now=timezone.now())
+
+
+@pytest.fixture(autouse=True)
+def stopped_clock() -> object:
+    """Half a minute that does not end while a test looks twice."""
+    with mock.patch("withdrawals.views.fresh.LOOK_ANYWAY_SECONDS", 10**9) as length:
+        yield length
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_told_when_nothing_changed_and_gets_itself_when_something_did(agent: Client, path: str) -> None:
+    first = look(agent, path)
+
+    same = look(agent, path, tag=first["ETag"])
+    packed = look(agent, path, tag=f"W/{first['ETag']}")
+    write_something()
+    changed = look(agent, path, tag=first["ETag"])
+
+    assert (first.status_code, same.status_code, packed.status_code) == (200, 304, 304)
+    assert same.content == b""
+    assert changed.status_code == 200
+    assert number_of(changed) == number_of(first) + 1
+
+
+def number_of(response: HttpResponse) -> int:
+    """How many facts the answer knows."""
+    return int(response["ETag"].strip('"').partition("-")[0])
+
+
+# Session, person, two of permissions; the head of the log, the open requests, who is there.
+QUERIES_WHEN_NOTHING_CHANGED = 7
+
+
+def test_nothing_new_costs_three_queries_beside_the_log_in(
+    agent: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(30):
+        CancellationFactory()
+    tag = look(agent)["ETag"]
+
+    with django_assert_num_queries(QUERIES_WHEN_NOTHING_CHANGED):
+        assert look(agent, tag=tag).status_code == 304
+
+
+def test_an_item_that_becomes_old_enough_is_news(agent: Client) -> None:
+    item = ItemFactory(trade=TradeFactory(opened_at=ago(minutes=29)))
+    tag = look(agent)["ETag"]
+    assert look(agent, tag=tag).status_code == 304
+
+    with mock.patch("withdrawals.views.fresh.timezone.now", return_value=item.opened_at + timedelta(minutes=30)):
+        assert look(agent, tag=tag).status_code == 200
+
+
+def test_a_request_whose_moment_has_come_is_news(agent: Client) -> None:
+    waiting = CancellationFactory(send_from=timezone.now() + timedelta(minutes=1))
+    tag = look(agent)["ETag"]
+    assert look(agent, tag=tag).status_code == 304
+
+    with mock.patch("withdrawals.views.fresh.timezone.now", return_value=waiting.send_from):
+        assert look(agent, tag=tag).status_code == 200
+
+
+def test_a_colleague_who_comes_is_news_and_oneself_is_none(agent: Client, log_in: LogIn) -> None:
+    item, mira = ItemFactory(), UserFactory()
+    tag = look(agent)["ETag"]
+
+    mark_presence(actor=mira, item_id=item.pk, trade_id=None, now=timezone.now())
+
+    assert look(agent, tag=tag).status_code == 200
+    assert look(log_in(mira), tag=look(log_in(mira))["ETag"]).status_code == 304
+
+
+def test_what_nothing_names_is_looked_at_anyway_after_half_a_minute(agent: Client) -> None:
+    now = timezone.now()
+    with mock.patch("withdrawals.views.fresh.LOOK_ANYWAY_SECONDS", 30):
+        with mock.patch("withdrawals.views.fresh.timezone.now", return_value=now):
+            tag = look(agent)["ETag"]
+            assert look(agent, tag=tag).status_code == 304
+        with mock.patch("withdrawals.views.fresh.timezone.now", return_value=now + timedelta(seconds=30)):
+            assert look(agent, tag=tag).status_code == 200
+
+
+def test_one_persons_page_is_not_anothers(agent: Client, supervisor: Client) -> None:
+    assert look(supervisor, tag=look(agent)["ETag"]).status_code == 200
+
+
+def test_a_row_that_left_its_tab_still_comes_while_it_is_on_the_screen(agent: Client) -> None:
+    here, gone = ItemFactory(), ItemFactory(status=Status.COMPLETED)
+
+    answer = look(agent, on_screen=f"{here.pk},{gone.pk},x,999999")
+
+    assert rows(answer) == [f"item-{here.pk}", f"item-{gone.pk}"]
+    assert 'data-live-rows="1"' in text(answer)
+    assert rows(look(agent)) == [f"item-{here.pk}"]
+    assert rows(agent.get("/items/")) == [f"item-{here.pk}"]
+
+
+def test_a_refund_and_a_cancellation_that_left_their_state_still_come(agent: Client) -> None:
+    refund = RefundFactory(state="confirmed")
+    asked = CancellationFactory(state="accepted")
+
+    assert rows(look(agent, "/refunds/?state=due", on_screen=str(refund.pk))) == [f"refund-{refund.pk}"]
+    path = "/cancellations/?state=refused"
+    assert rows(look(agent, path, on_screen=str(asked.pk))) == [f"cancellation-{asked.pk}"]
+
+
+def test_the_answer_is_the_page_without_its_shell(agent: Client) -> None:
+    ItemFactory()
+
+    body = text(look(agent))
+
+    assert "<title>" in body
+    assert 'data-live-part="rail"' in body
+    assert 'data-live-part="tabs"' in body
+    for shell in ("<script", "stylesheet", "<dialog", 'id="toasts"', "Log out"):
+        assert shell not in body, shell
+
+
+def test_news_for_a_person_is_not_eaten_by_a_page_that_looks_by_itself(agent: Client) -> None:
+    item = ItemFactory()
+    agent.post(f"/items/{item.pk}/cancel/", {"reason": "Customer asked"})
+
+    look(agent)
+
+    assert "Asked for" in text(agent.get("/items/"))
+    assert not list(get_messages(agent.get("/items/").wsgi_request))
+
+
+def test_whoever_may_not_look_hears_nothing_new_neither(log_in: LogIn, agent: Client) -> None:
+    tag = look(agent)["ETag"]
+
+    assert look(log_in(UserFactory(role=False)), tag=tag).status_code == 403
+    assert look(Client(), tag=tag).status_code == 302
+
+
+def test_what_really_happens_is_news_each_time(agent: Client) -> None:
+    tags = [look(agent)["ETag"]]
+    deliver(news())
+    tags.append(look(agent)["ETag"])
+    ask(item_of())
+    tags.append(look(agent)["ETag"])
+    ended = [item_document("item-one", status="completed")]
+    deliver(news(status="completed", items=ended, updatedAt=stamp(NOON + timedelta(hours=1))))
+    tags.append(look(agent)["ETag"])
+
+    assert len(set(tags)) == 4
+    assert Item.objects.get().status == Status.COMPLETED

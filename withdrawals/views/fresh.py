@@ -1,0 +1,86 @@
+"""Pages that keep themselves fresh: each asks for its own address again, and hears 304 while nothing has changed.
+
+`static/js/live.js` asks, with the rows on its screen, and puts what came into the page.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import wraps
+from hashlib import sha256
+from typing import Any, Concatenate
+
+from django.db.models import Count, Max, Model, Q, QuerySet, Subquery, Sum
+from django.http import HttpResponse
+from django.utils import timezone
+
+from withdrawals.models import AuditHead, Cancellation, Item, Presence, User
+from withdrawals.models.item import cancel_window
+from withdrawals.views.access import DeskRequest
+
+LIVE_HEADER = "X-Live"
+# As many rows as any page keeps on its screen, and a few more.
+MOST_ROWS = 200
+# What time alone changes, beyond what the version names, is shown after at most so long.
+LOOK_ANYWAY_SECONDS = 30
+
+
+def asks_for_itself(request: Any) -> bool:
+    """Whether a page asks by itself, not a person for a page."""
+    return LIVE_HEADER in request.headers
+
+
+def keys_in(text: str) -> list[int]:
+    """The keys of rows in a list that a script made; whatever is none is left out."""
+    texts = text.split(",")[:MOST_ROWS]
+    return [int(each) for each in texts if each.isascii() and each.isdigit() and len(each) < 19]
+
+
+def keeps_fresh[**P](
+    view: Callable[Concatenate[DeskRequest, P], HttpResponse],
+) -> Callable[Concatenate[DeskRequest, P], HttpResponse]:
+    """A page that may ask for itself: 304 where it is as this page last saw it. Stands under `needs`."""
+
+    @wraps(view)
+    def checked(request: DeskRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not asks_for_itself(request):
+            return view(request, *args, **kwargs)
+        # Before anything of the page is read, so that what happens meanwhile is news the next time.
+        tag = f'"{desk_version(request.user, timezone.now())}"'
+        # A proxy that packs an answer calls its tag a weak one.
+        if request.headers.get("If-None-Match", "").removeprefix("W/") == tag:
+            return HttpResponse(status=304, headers={"ETag": tag})
+        response = view(request, *args, **kwargs)
+        if response.status_code == 200:
+            response.headers["ETag"] = tag
+        return response
+
+    return checked
+
+
+def desk_version(person: User, now: datetime) -> str:
+    """Another one whenever something that a list shows may have changed; it begins with the number of the last fact.
+
+    Each fact is an entry of the audit log, whose head only grows. Beside it count what the clock moves (an item that
+    becomes old enough, a request whose moment has come), where the open requests stand, and who else is there.
+    """
+    aged = Item.objects.filter(opened_at__lte=now - cancel_window()).order_by("-opened_at", "-pk").values("pk")[:1]
+    newest = Cancellation.objects.order_by("-pk").values("pk")[:1]
+    head = AuditHead.objects.annotate(aged=Subquery(aged), newest=Subquery(newest))
+    number, *moved = head.values_list("number", "aged", "newest").get(pk=1)
+    waiting = Cancellation.objects.open().aggregate(
+        many=Count("pk"),
+        keys=Sum("pk"),
+        changed_at=Max("changed_at"),
+        due=Count("pk", filter=Q(send_from__lte=now)),
+    )
+    there = list(Presence.objects.of_others(person, now).values_list("person", "item", "trade"))
+    rest = (person.pk, moved, waiting, there, int(now.timestamp()) // LOOK_ANYWAY_SECONDS)
+    return f"{number}-{sha256(repr(rest).encode()).hexdigest()[:16]}"
+
+
+def rows_left[Row: Model](request: DeskRequest, queryset: QuerySet[Row], shown: Iterable[Row]) -> list[Row]:
+    """Rows that the asking page still has on its screen and that this page of the list no longer holds."""
+    if not asks_for_itself(request):
+        return []
+    keys = set(keys_in(request.headers[LIVE_HEADER])) - {row.pk for row in shown}
+    return list(queryset.filter(pk__in=keys)) if keys else []
