@@ -270,12 +270,14 @@ document.addEventListener('htmx:beforeSwap', ({ detail }) => {
   const isRow = detail.target?.matches?.('[data-live-rows] > tr');
   if (isRow && detail.requestConfig.verb === 'get' && (startedAt.get(detail.xhr) ?? 0) < lastShownAskAt) detail.shouldSwap = false;
 });
-document.addEventListener('htmx:afterSettle', ({ detail }) => {
-  const row = document.getElementById(detail.target?.id)?.closest('[data-live-rows] > tr');
-  if (!row) return;
-  broughtAt.set(row.id, performance.now());
-  said.set(row.id, essence(row));
-});
+for (const event of ['htmx:afterSwap', 'htmx:afterSettle']) {
+  document.addEventListener(event, ({ detail }) => {
+    const row = document.getElementById(detail.target?.id)?.closest('[data-live-rows] > tr');
+    if (!row) return;
+    broughtAt.set(row.id, performance.now());
+    said.set(row.id, essence(row));
+  });
+}
 // What a hand did here changes the counts.
 document.addEventListener('htmx:afterRequest', ({ detail }) => {
   const isAct = detail.requestConfig?.verb !== 'get' && !detail.elt.matches('[data-presence]');
