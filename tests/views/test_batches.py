@@ -285,9 +285,9 @@ def test_the_pages_cost_the_same_however_long(
         browser.get(f"/live/batches/{batch.pk}/")
 
 
-# Session, person, two of permissions, the batch, the frame's eight; the rest is the page's own.
-QUERIES_OF_THE_PREVIEW = 26
-QUERIES_OF_A_RUNNING_BATCH = 25
+# Session, person, two of permissions, the batch, the frame's two; the rest is the page's own.
+QUERIES_OF_THE_PREVIEW = 20
+QUERIES_OF_A_RUNNING_BATCH = 19
 QUERIES_OF_THE_LIVE_PART = 16
 
 
