@@ -1,6 +1,6 @@
 # The doors of this project. Each starts from a fresh clone and finds or installs what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help run serve test check format soak bench backup restore audit image
+.PHONY: help run serve test check format soak world kills network load mutants bench backup restore audit image
 
 help: ## show these lines
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -23,9 +23,30 @@ format: ## write the code and the templates the way `make check` wants them
 	@.venv/bin/ruff check --fix .
 	@find templates -name '*.html' -exec .venv/bin/djade {} +
 
-soak: ## the long random runs; N=500 sets how many, SEED=7 other ones
+soak: ## a tenth of every long run, with some mutants; N=500 one size for all, SHARE=1 the full ones, SEED=7 other ones
 	@scripts/setup.sh dev
-	@SOAK_RUNS="$(N)" SOAK_SEED="$(SEED)" .venv/bin/pytest -m soak
+	@SOAK_RUNS="$(N)" SOAK_SEED="$(SEED)" SOAK_SHARE="$(or $(SHARE),0.1)" .venv/bin/pytest -m soak
+	@N="$(or $(N),40)" SEED="$(SEED)" .venv/bin/python -m tests.mutation
+
+world: ## the model of the world: people, suppliers, network, dying processes; N=250000 steps
+	@scripts/setup.sh dev
+	@SOAK_RUNS="$(N)" SOAK_SEED="$(SEED)" .venv/bin/pytest -m soak tests/world
+
+kills: ## web, worker and clock killed with -9 at named points and at random; N=1000 kills
+	@scripts/setup.sh dev
+	@SOAK_RUNS="$(N)" SOAK_SEED="$(SEED)" .venv/bin/pytest -m soak tests/running/test_killing.py
+
+network: ## a hostile network between desk and sandbox; N=600 cuts
+	@scripts/setup.sh dev
+	@SOAK_RUNS="$(N)" SOAK_SEED="$(SEED)" .venv/bin/pytest -m soak tests/faults/test_hostile_network.py
+
+load: ## fifty callbacks a second, five agents, one fault in twenty; N=20 minutes
+	@scripts/setup.sh dev
+	@SOAK_RUNS="$$(($(or $(N),20) * 60))" SOAK_SEED="$(SEED)" .venv/bin/pytest -m soak tests/faults/test_load_with_faults.py
+
+mutants: ## change the guards one by one and see whether a test notices; N=60 draws so many, ONLY=refund of such files
+	@scripts/setup.sh dev
+	@N="$(N)" SEED="$(SEED)" ONLY="$(ONLY)" .venv/bin/python -m tests.mutation
 
 bench: ## speed beside its floors, and what a minute of sending is worth; ITEMS=1000000 rows, N=500 items to send
 	@scripts/setup.sh dev

@@ -51,7 +51,8 @@ from assetpay_admin.settings import DATABASES, MIDDLEWARE  # as above
 folder = Path(os.environ["TEST_FOLDER"])
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A file, since threads and processes of a test must meet in it. It need not survive a power cut.
-    DATABASES["default"]["TEST"] = {"NAME": str(folder / "test.sqlite3")}
+    # One that outlives the run only where `tests.mutation` asks for it.
+    DATABASES["default"]["TEST"] = {"NAME": os.environ.get("MUTATION_DATABASE") or str(folder / "test.sqlite3")}
     DATABASES["default"]["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL;PRAGMA synchronous=OFF"
 else:
     # Two runs may share one server.

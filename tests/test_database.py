@@ -55,3 +55,21 @@ def test_a_process_of_its_own_meets_the_test_in_the_database(database_url: str) 
 
     assert asked.stdout.strip() == "b@example.com"
     assert User.objects.filter(email="c@example.com").exists()
+
+
+def test_f30_every_commit_is_on_the_disk_before_it_is_answered(tmp_path: Path) -> None:
+    """A kill does not lose what the system still holds; a power cut would. The product's settings, not the tests'."""
+    ask = (
+        "import django; django.setup(); from django.db import connection; cursor = connection.cursor(); "
+        "print(*[cursor.execute('PRAGMA ' + name).fetchone()[0] for name in ('journal_mode', 'synchronous')])"
+    )
+    environment = os.environ | {
+        "DATABASE_URL": f"sqlite:///{tmp_path}/desk.sqlite3",
+        "DJANGO_SETTINGS_MODULE": "assetpay_admin.settings",
+    }
+
+    asked = subprocess.run(
+        [sys.executable, "-c", ask], env=environment, cwd=PROJECT, check=True, capture_output=True, text=True
+    )
+
+    assert asked.stdout.split() == ["wal", "2"]  # 2 is FULL

@@ -26,6 +26,16 @@ def test_the_first_price_is_kept_beside_the_latest() -> None:
     assert (item.first_price, item.price) == (Decimal("12.3400"), Decimal("11.9000"))
 
 
+def test_a_number_that_is_kept_as_text_is_told_once() -> None:
+    """The count of an item is a number on the wire; each newer document once wrote an entry that changed nothing."""
+    for seconds in (1, 2, 3):
+        see(trade_snapshot(updatedAt=at(seconds), items=[item_document(amount=1)]))
+
+    assert item_of().amount == "1"
+    assert AuditEntry.objects.get(action="item.appeared").after["amount"] == "1"
+    assert not AuditEntry.objects.filter(action="item.changed").exists()
+
+
 def test_two_trades_may_hold_items_of_the_same_id() -> None:
     see(trade_snapshot("trade-one"))
     see(trade_snapshot("trade-two"))

@@ -34,8 +34,9 @@ _caller = Client(enforce_csrf_checks=True, raise_request_exception=False)
 
 
 def runs(fast: int, long: int) -> list[Any]:
-    """The size of a run in `make test`, and in `make soak`, where N=… says another one."""
-    most = int(os.environ.get("SOAK_RUNS") or long)
+    """The size of a run in `make test`, and its long one: as N=… says, or the share of the full one that is wanted."""
+    share = float(os.environ.get("SOAK_SHARE") or 1)
+    most = int(os.environ.get("SOAK_RUNS") or max(fast, long * share))
     return [pytest.param(fast, id="fast"), pytest.param(most, id="soak", marks=LONG)]
 
 

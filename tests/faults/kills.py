@@ -96,7 +96,7 @@ def leave_inherited_connections() -> None:
 
 def arm(name: str, *, after: bool) -> None:
     """Make this process die when it comes to the point; for a forked one only."""
-    owner, attribute = _find(name)
+    owner, attribute = find(name)
     kept = vars(owner)[attribute]
     called = kept.__func__ if isinstance(kept, staticmethod) else kept
 
@@ -109,7 +109,7 @@ def arm(name: str, *, after: bool) -> None:
     setattr(owner, attribute, staticmethod(deadly) if isinstance(kept, staticmethod) else deadly)
 
 
-def _find(name: str) -> tuple[Any, str]:
+def find(name: str) -> tuple[Any, str]:
     """The module or class that holds the last part of a dotted name."""
     parts = name.split(".")
     for length in range(len(parts) - 1, 0, -1):

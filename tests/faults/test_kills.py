@@ -8,6 +8,8 @@ from uuid import UUID
 
 import pytest
 import simplejson
+from django.tasks import TaskResultStatus
+from django_tasks_db.models import DBTaskResult
 from pytest_django import Settings
 
 from sandbox.testing import RunningSandbox, running_sandbox
@@ -15,10 +17,12 @@ from tests.desk import ask, clock_at, deliver, item_of, person, see
 from tests.faults.door import runs, seeded
 from tests.faults.kills import POINTS, arm, forked
 from withdrawals import gateway
+from withdrawals.actions.clock import URGENT_GIVEN_UP_AFTER, Bell
 from withdrawals.actions.looking import release_armed
-from withdrawals.actions.sending import drain
+from withdrawals.actions.sending import drain, drain_cancellations
 from withdrawals.assetpay.documents import parse_json
 from withdrawals.assetpay.snapshots import read_trade
+from withdrawals.management.commands.clock import SENDER_SECONDS
 from withdrawals.models import Attempt, AuditEntry, Cancellation, CancellationState, Item, Lane, User
 from withdrawals.models.audit_chain import verify_chain
 from withdrawals.models.cancellation import sending_lease
@@ -141,6 +145,20 @@ def test_f29_control_a_sender_that_writes_afterwards_sends_a_known_one_twice(san
 
 def test_f29_a_dead_workers_lease_is_over_within_thirty_seconds() -> None:
     assert sending_lease() <= timedelta(seconds=30)
+
+
+def test_f44_a_wake_up_that_died_with_its_worker_keeps_the_clock_silent_for_seconds_only() -> None:
+    """Its row says "running" for ever; the clock once believed that for two minutes, in which nobody sent anything."""
+    bell, start = Bell(drain_cancellations, given_up_after=URGENT_GIVEN_UP_AFTER), clock()
+    bell.ring(now=start)
+    DBTaskResult.objects.update(status=TaskResultStatus.RUNNING, started_at=start)
+
+    bell.ring(now=start + URGENT_GIVEN_UP_AFTER - timedelta(seconds=1))
+    while_it_may_live = DBTaskResult.objects.count()
+    bell.ring(now=start + URGENT_GIVEN_UP_AFTER + timedelta(seconds=1))
+
+    assert (while_it_may_live, DBTaskResult.objects.count()) == (1, 2)
+    assert timedelta(seconds=30) >= URGENT_GIVEN_UP_AFTER + timedelta(seconds=SENDER_SECONDS)
 
 
 @pytest.mark.parametrize("kills", runs(12, 200))

@@ -15,13 +15,16 @@ log = logging.getLogger(__name__)
 
 # A worker killed in the middle leaves its task running for ever; after this long it counts as dead.
 GIVEN_UP_AFTER = timedelta(seconds=120)
+# Where a customer waits, it is not given that long: a second wake-up beside a slow one is harmless.
+URGENT_GIVEN_UP_AFTER = timedelta(seconds=15)
 
 
 class Bell:
     """Rings one task. While no worker runs it stays with one waiting wake-up, so that none pile up."""
 
-    def __init__(self, wake_up: Task[[], Any]) -> None:
+    def __init__(self, wake_up: Task[[], Any], *, given_up_after: timedelta = GIVEN_UP_AFTER) -> None:
         self.wake_up = wake_up
+        self.given_up_after = given_up_after
         self.last: TaskResult[[], Any] | None = None
 
     def ring(self, *, now: datetime) -> None:
@@ -46,7 +49,7 @@ class Bell:
         return (
             self.last.status == TaskResultStatus.RUNNING
             and started_at is not None
-            and now - started_at < GIVEN_UP_AFTER
+            and now - started_at < self.given_up_after
         )
 
 

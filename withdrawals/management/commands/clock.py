@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from withdrawals.actions.alarms import watch_callbacks
 from withdrawals.actions.audit_checks import keep_log
-from withdrawals.actions.clock import Bell, beat, show_life
+from withdrawals.actions.clock import URGENT_GIVEN_UP_AFTER, Bell, beat, show_life
 from withdrawals.actions.invariants import check_invariants
 from withdrawals.actions.looking import LOOK_SECONDS, look_at_assetpay
 from withdrawals.actions.refund_approvals import expire_approvals
@@ -40,8 +40,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """One job for each thing to wake; none piles up while nobody works."""
         scheduler = BlockingScheduler(timezone="UTC", job_defaults={"max_instances": 1, "coalesce": True})
-        scheduler.add_job(ring, "interval", [Bell(drain_cancellations)], seconds=SENDER_SECONDS)
-        scheduler.add_job(ring, "interval", [Bell(look_at_assetpay)], seconds=LOOK_SECONDS)
+        urgent = [Bell(each, given_up_after=URGENT_GIVEN_UP_AFTER) for each in (drain_cancellations, look_at_assetpay)]
+        scheduler.add_job(ring, "interval", urgent[:1], seconds=SENDER_SECONDS)
+        scheduler.add_job(ring, "interval", urgent[1:], seconds=LOOK_SECONDS)
         scheduler.add_job(ring, "interval", [Bell(reconcile_trades)], seconds=settings.RECONCILE_SECONDS)
         scheduler.add_job(ring, "interval", [Bell(watch_callbacks)], seconds=WATCH_SECONDS)
         scheduler.add_job(ring, "interval", [Bell(keep_log)], seconds=LOG_SECONDS)
