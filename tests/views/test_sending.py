@@ -139,5 +139,5 @@ def test_f32_the_form_of_a_whole_trade_sent_again_after_it_was_stopped_asks_for_
     again = agent.post(address, form)
 
     assert again.status_code == 409
-    assert "already made" in text(again)
+    assert "since your form was made" in text(again)
     assert Cancellation.objects.count() == 1

@@ -352,7 +352,9 @@ def request_whole_trade(
             if refusal is not None:
                 raise BatchRefused(f"{item.title}: {refusal.sentence}")
         if number is not None and number != next_number_of(trade):
-            raise BatchRefused("This request was already made. The trade's page shows what became of it.")
+            raise BatchRefused(
+                "Something of this trade was asked for since your form was made. Look at the trade again."
+            )
         batch = Batch.objects.create(
             requested_by=actor,
             created_at=now,
