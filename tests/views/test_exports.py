@@ -9,6 +9,7 @@ import tracemalloc
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.http import HttpResponse
@@ -20,7 +21,7 @@ from tests.faults.door import runs, tell
 from tests.views.conftest import LogIn
 from tests.views.reading import rows, text
 from tests.wire import item_document
-from withdrawals.models import AuditEntry, Item, RefundState, Role, Status, Trade
+from withdrawals.models import AuditEntry, Item, RefundState, Role, SavedView, Status, Trade
 from withdrawals.views.exports import cell
 
 pytestmark = pytest.mark.django_db
@@ -87,6 +88,21 @@ def test_an_export_is_in_the_log_before_its_first_byte(auditor: Client) -> None:
     entry = AuditEntry.objects.get(action="rows.exported")
     assert entry.after == {"list": "refunds", "form": "csv", "filters": "state=due&q=Redline"}
     assert entry.actor is not None
+
+
+def test_f72_a_pasted_trade_link_leaves_no_token_in_the_log(auditor: Client) -> None:
+    """Pasted into a list's search, the rows exported, and the search kept as a view: the log stays for ever."""
+    link = "https://steamcommunity.com/tradeoffer/new/?partner=1&token=canary-Q7"
+
+    auditor.get("/items/export.csv", {"tab": "all", "q": link})
+    auditor.post("/audit/export/", {"form": "csv", "query": urlencode({"q": link})})
+    auditor.post("/views/", {"saved_list": "item_list", "name": "One customer", "query": urlencode({"q": link})})
+
+    told = [str(entry.after) for entry in AuditEntry.objects.all()]
+    assert len(told) == 3
+    assert all("partner" in text for text in told)
+    assert "canary" not in "".join(told)
+    assert "canary" not in SavedView.objects.get().query
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from django.db import transaction
 
 from withdrawals.actions.audit import Fact, Origin, Value, record
 from withdrawals.models import AuditHead, Item
+from withdrawals.models.masking import mask_tokens
 
 
 def note_export(*, of: str, form: str, filters: str = "", origin: Origin, now: datetime) -> AuditHead:
@@ -14,7 +15,7 @@ def note_export(*, of: str, form: str, filters: str = "", origin: Origin, now: d
     An export of the whole log ends with this entry.
     """
     with transaction.atomic():
-        after: dict[str, Value] = {"list": of, "form": form, "filters": filters[:500]}
+        after: dict[str, Value] = {"list": of, "form": form, "filters": mask_tokens(filters)[:500]}
         record([Fact("rows.exported", after=after)], origin=origin, now=now)
         return AuditHead.objects.get(pk=1)
 

@@ -20,6 +20,7 @@ from withdrawals.actions.saved_views import ViewRefused, remove_view, save_view
 from withdrawals.filters import SearchedSet
 from withdrawals.forms import SaveViewForm
 from withdrawals.models import SavedList, SavedView
+from withdrawals.models.masking import without_tokens
 from withdrawals.views.access import DeskRequest, SeeOther, needs, require, screen_origin
 
 # Counting further would cost more than the number is worth.
@@ -69,10 +70,10 @@ def shown_views(request: DeskRequest, saved_list: SavedList, rows: Callable[[Que
 
 
 def cleaned_query(given: QueryDict) -> str:
-    """A query string as it is kept: without empty fields and without a place in the list, in order of their names."""
+    """A query string as it is kept: without empty fields, a place in the list or a trade link's token, in order."""
     kept = QueryDict(mutable=True)
     for name in sorted(given):
-        values = [value for value in given.getlist(name) if value]
+        values = [without_tokens(value) for value in given.getlist(name) if value]
         if values and name != "cursor":
             kept.setlist(name, values)
     return kept.urlencode()
