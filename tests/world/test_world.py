@@ -170,6 +170,24 @@ CONTROLS: dict[str, tuple[str, Any, list[Step], str | None]] = {
         [hear(0, copies=2)],
         "second effect",
     ),
+    "any signature will do": (
+        "withdrawals.gateway.verify",
+        lambda *_: None,
+        [lambda world: world.a_stranger_forges(0, "reverted", "another secret")],
+        None,
+    ),
+    "an approval is acknowledged": (
+        "withdrawals.views.callbacks.answer_status",
+        lambda _: 200,
+        [lambda world: world.an_approval_is_asked(True)],
+        "otherwise than by 503",
+    ),
+    "what ended stays open": (
+        "withdrawals.actions.cancellations.follow_items",
+        lambda *_, **__: [],
+        [click(), wait(6), send(), moves(3), hear(1), wait(1_000)],
+        "holds no open cancellation",
+    ),
     "a dead worker's call counts as not sent": (
         "withdrawals.actions.sending.judge_lost_worker",
         lambda cancellation, *, now: judgement._judge_not_sent(cancellation, NotSent("died"), now),
