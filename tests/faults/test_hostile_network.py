@@ -41,7 +41,8 @@ MOODS: dict[str, tuple[Mood, set[str], bool]] = {
     "friendly": (passes, {"accepted"}, True),
     "late": (delays(0.3), {"accepted"}, True),
     "later than anybody waits": (delays(2.5), {"uncertain"}, True),
-    "hangs up": (hangs_up, {"uncertain"}, False),
+    # Where the line is gone before the first byte could be written, it is known that nothing was asked.
+    "hangs up": (hangs_up, {"uncertain", "requested"}, False),
     "crumbs": (throttles(40, 0.01), {"accepted"}, True),
     "crumbs for ever": (throttles(1, 0.05), {"uncertain"}, True),
     "a hotel's page": (answers("200 OK", HTML, asks_first=False), {"uncertain"}, False),

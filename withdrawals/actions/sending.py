@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 RECORD_TRIES = 4
 # Before another try, growing: a database that restarts refuses at once, while one that is busy has kept us waiting.
-RECORD_PAUSE_SECONDS = 0.5
+RECORD_PAUSE = timedelta(milliseconds=500)
 # A worker is lent to the sender for so long at a stretch: reading back and watching need it too.
 DRAIN_FOR = timedelta(seconds=10)
 # What comes free later is found by the clock.
@@ -120,7 +120,7 @@ def _record_surely(claim: Claim, answer: Answer, *, clock: Callable[[], datetime
             if not tries_left:
                 raise
             log.warning("the answer to attempt %s is recorded again", claim.attempt.pk, exc_info=True)
-            time.sleep(RECORD_PAUSE_SECONDS * (RECORD_TRIES - tries_left))
+            time.sleep((RECORD_PAUSE * (RECORD_TRIES - tries_left)).total_seconds())
         else:
             return
 
