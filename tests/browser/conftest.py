@@ -4,13 +4,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from tests.browser.scenery import Scenery, make_scenery
 from tests.factories import PASSWORD
 
 LogIn = Callable[[Page, str], None]
+
+# How long a page may take is measured by `make bench`; here it is asked what becomes of it, also on a busy machine.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ def test_the_row_under_the_pointer_does_not_move_until_the_pointer_leaves(workli
     expect(page.get_by_role("button", name="1 new row: show")).to_be_visible(timeout=SOON)
     assert order(page) == [f"item-{old.pk}"]
     page.mouse.move(1, 1)
-    expect(page.locator(f"#item-{new.pk}")).to_be_visible(timeout=2_000)
+    expect(page.locator(f"#item-{new.pk}")).to_be_visible(timeout=SOON)
 
 
 def test_an_open_dialog_keeps_its_order_and_what_was_typed(worklist: Open) -> None:
@@ -273,7 +273,7 @@ def test_a_page_that_nobody_sees_asks_nothing_and_says_how_old_it_is(worklist: O
 
     new = item(hours=5)
     page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
-    expect(page.locator(f"#item-{new.pk}")).to_be_visible(timeout=3_000)
+    expect(page.locator(f"#item-{new.pk}")).to_be_visible(timeout=SOON)
 
 
 def test_a_desk_that_does_not_answer_is_said(context: BrowserContext, over_a_bad_line: Open) -> None:
