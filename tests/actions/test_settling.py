@@ -106,6 +106,17 @@ def test_without_evidence_a_second_person_approves(supervisor: User) -> None:
     assert AuditEntry.objects.filter(action="cancellation.settled").count() == 1
 
 
+def test_a_second_account_of_the_same_mail_box_is_no_second_person() -> None:
+    asked = answered()
+    settlement = settle(asked, person(Role.SUPERVISOR, "super.visor@desk.example"), now=NOON)
+
+    with pytest.raises(SettleRefused, match="second person"):
+        approve(settlement, person(Role.SUPERVISOR, "Super.Visor+two@desk.example"), now=NOON)
+
+    asked.refresh_from_db()
+    assert asked.state == "uncertain"
+
+
 def test_the_database_too_wants_evidence_or_two_people(supervisor: User) -> None:
     settlement = settle(answered(), supervisor, now=NOON)
 

@@ -1,6 +1,5 @@
 """From AssetPay's snapshot to the columns of a trade and an item. Computes only; nothing is written here."""
 
-import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -10,6 +9,7 @@ from django.db import models
 from withdrawals.actions.audit import Value
 from withdrawals.assetpay.snapshots import ItemSnapshot, TradeSnapshot
 from withdrawals.models import Game, Item, Trade
+from withdrawals.models.masking import mask_tokens
 from withdrawals.models.money import UsdField
 from withdrawals.models.status import ENDED, LONG_AGO, status_weight
 from withdrawals.models.trade import WITHDRAW, sign_of_asset
@@ -17,7 +17,6 @@ from withdrawals.models.trade import WITHDRAW, sign_of_asset
 LAST_CREATION = datetime(9000, 1, 1, tzinfo=UTC)
 FAR_AHEAD = datetime(9999, 12, 31, tzinfo=UTC)
 GREATEST_INTEGER = 2**63 - 1
-TRADE_TOKEN = re.compile(r"(token=)[^&\s]+")
 
 TRADE_COLUMNS = (
     "source",
@@ -143,7 +142,7 @@ def plain(value: object) -> Value:
     if value is None or isinstance(value, bool | int):
         return value
     # The log is for ever, and whoever holds this token can send the customer trade offers.
-    return TRADE_TOKEN.sub(r"\1•••", str(value))
+    return mask_tokens(str(value))
 
 
 def _is_heavier(status: str, reported_at: datetime | None, other: str, other_at: datetime | None) -> bool:

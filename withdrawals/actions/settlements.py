@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 from withdrawals.actions.audit import Fact, Origin, Value, record
 from withdrawals.models import Cancellation, CancellationState, SettledAs, Settlement, User
 from withdrawals.models.cancellation import ASKED_STATES
+from withdrawals.models.refund_approval import is_same_person
 
 
 class SettleRefused(Exception):
@@ -49,7 +50,7 @@ def approve_settlement(*, settlement_id: int, actor: User, origin: Origin, now: 
     """Settle what somebody else proposed. Raises SettleRefused, or Settlement.DoesNotExist."""
     with transaction.atomic():
         settlement = Settlement.objects.select_related("cancellation__item__trade", "proposed_by").get(pk=settlement_id)
-        if settlement.proposed_by_id == actor.pk:
+        if is_same_person(actor, settlement.proposed_by):
             raise SettleRefused(gettext("You proposed this yourself: a second person has to approve it."))
         if settlement.settled_at is not None:
             raise SettleRefused(gettext("This was already settled."))
