@@ -131,9 +131,10 @@ function refreshRows(page, at) {
   tellNews();
 }
 
-// Whether something else brought this row after the question was asked, or is about to.
+// Whether something else brought this row after the question was asked, or is about to; or a button in it has asked for
+// a dialog, whose answer would not find its way from a row that is gone.
 function isNewer(row, at) {
-  return (broughtAt.get(row.id) ?? 0) >= at || underWay.has(row.id);
+  return (broughtAt.get(row.id) ?? 0) >= at || underWay.has(row.id) || row.querySelector('.htmx-request') !== null;
 }
 
 function renew(old, row) {
