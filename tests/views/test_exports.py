@@ -16,12 +16,20 @@ from django.http import HttpResponse
 from django.test import Client
 
 from tests.desk import deliver, item_of, news
-from tests.factories import CancellationFactory, DeliveryFactory, ItemFactory, RefundFactory, TradeFactory, ago
+from tests.factories import (
+    CancellationFactory,
+    DeliveryFactory,
+    ItemFactory,
+    RefundFactory,
+    TradeFactory,
+    UserFactory,
+    ago,
+)
 from tests.faults.door import runs, tell
 from tests.views.conftest import LogIn
 from tests.views.reading import rows, text
 from tests.wire import item_document
-from withdrawals.models import AuditEntry, Item, RefundState, Role, SavedView, Status, Trade
+from withdrawals.models import AuditEntry, Batch, Item, RefundState, Role, SavedView, Status, Trade
 from withdrawals.views.exports import cell
 
 pytestmark = pytest.mark.django_db
@@ -61,6 +69,26 @@ def test_items_are_exported_exactly_as_the_tab_shows_them(auditor: Client, query
 
     by_row = {f"item-{item.pk}": item.assetpay_id for item in Item.objects.all()}
     assert [row["item"] for row in exported] == [by_row[row] for row in shown]
+
+
+def test_what_a_batch_could_not_do_is_exported_as_it_is_shown(auditor: Client) -> None:
+    left, other = ItemFactory(), ItemFactory()
+    batch = Batch.objects.create(
+        requested_by=UserFactory(),
+        created_at=ago(minutes=9),
+        started_at=ago(minutes=8),
+        selection="by hand",
+        state="stopped",
+    )
+    CancellationFactory(item=left, batch=batch, state="refused", ended_at=ago(minutes=7))
+    batch.items.create(item=left, position=1)
+
+    shown = rows(auditor.get(f"/items/?batch={batch.pk}"))
+    exported = [row["item"] for row in lines(auditor.get(f"/items/export.csv?batch={batch.pk}"))]
+
+    assert shown == [f"item-{left.pk}"]
+    assert exported == [left.assetpay_id] != [other.assetpay_id]
+    assert auditor.get("/items/export.csv?batch=987654").status_code == 400
 
 
 def test_an_id_exports_its_row_wherever_it_stands(auditor: Client) -> None:

@@ -15,12 +15,11 @@ from django.views.decorators.http import require_GET
 
 from withdrawals.actions.exports import note_export
 from withdrawals.filters import CancellationFilter, DeliveryFilter, RefundFilter, SearchedSet, TradeFilter
-from withdrawals.forms import SearchForm
-from withdrawals.models import Cancellation, Delivery, Item, Refund, RefundState, Trade
+from withdrawals.models import Cancellation, Delivery, Refund, RefundState, Trade
 from withdrawals.models.audit_export import plain_text
 from withdrawals.models.refund_rules import OWED_REFUNDS
 from withdrawals.views.access import DeskRequest, needs, screen_origin
-from withdrawals.views.worklist import TAB_BY_NAME
+from withdrawals.views.finding import find_items
 
 ROWS_AT_ONCE = 500
 
@@ -147,20 +146,13 @@ REFUND_COLUMNS: tuple[Column, ...] = (
 @require_GET
 @needs("export_rows")
 def item_export(request: DeskRequest) -> HttpResponseBase:
-    """GET /items/export.csv: the tab or the search that the list shows. Twin of `views.items.item_list`."""
+    """GET /items/export.csv: the tab, the search or the rest of a batch that the list shows."""
     now = timezone.now()
-    form = SearchForm(request.GET)
-    tab = TAB_BY_NAME.get(request.GET.get("tab") or "can")
-    if not form.is_valid() or tab is None:
+    found = find_items(request.GET, now=now)
+    if found.problem:
         return _unreadable(request)
-    text = form.cleaned_data.get("q", "").strip()
-    found, is_id = Item.objects.search(text) if text else (None, False)
-    shown = TAB_BY_NAME["all"] if is_id else tab
-    items = shown.holds(now)
-    if found is not None:
-        items = found if is_id else items & found
-    sign = "-" if shown.newest_first else ""
-    rows = items.select_related("trade", "refund").defer("document", "trade__document")
+    sign = "-" if found.tab.newest_first else ""
+    rows = found.items.select_related("trade", "refund").defer("document", "trade__document")
     return _send(request, "items", ITEM_COLUMNS, rows.order_by(f"{sign}opened_at", f"{sign}pk"), now=now)
 
 
