@@ -176,6 +176,13 @@ def test_a_filter_that_cannot_be_read_is_said(supervisor: Client, path: str) -> 
     assert 'role="alert"' in text(response)
 
 
+def test_a_zero_byte_is_refused_before_any_list_is_read(supervisor: Client) -> None:
+    response = supervisor.get("/audit/?q=%00")
+
+    assert response.status_code == 400
+    assert "Nothing was changed." in text(response)
+
+
 @pytest.mark.parametrize("path", ["/cancellations/", "/deliveries/", "/trades/"])
 def test_an_empty_list_says_what_would_be_there(agent: Client, path: str) -> None:
     assert 'class="empty"' in text(agent.get(path))
