@@ -204,7 +204,12 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL",
     }
 elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
-    DATABASES["default"]["OPTIONS"] = {"options": "-c lock_timeout=5000 -c statement_timeout=30000 -c timezone=UTC"}
+    # A process that stands still in a transaction (stopped, or its machine gone) would keep what it holds from all the
+    # others: PostgreSQL ends its session, and nothing of it has happened.
+    waits = {"lock_timeout": 5_000, "statement_timeout": 30_000, "idle_in_transaction_session_timeout": 10_000}
+    DATABASES["default"]["OPTIONS"] = {
+        "options": " ".join(f"-c {name}={milliseconds}" for name, milliseconds in waits.items()) + " -c timezone=UTC"
+    }
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 else:
     raise refuse("DATABASE_URL", "must start with sqlite:/// or postgres://.")

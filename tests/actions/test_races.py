@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from threading import Barrier
+from contextlib import contextmanager, suppress
+from threading import Barrier, Event
 from time import monotonic, sleep
 
 import pytest
-from django.db import IntegrityError, connection, connections, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, connection, connections, transaction
 from django.db.models import Model, UniqueConstraint
 from pytest_django import Settings
 
@@ -18,6 +18,7 @@ from tests.wire import NOON, item_document, stamp, trade_snapshot
 from withdrawals.actions import deliveries
 from withdrawals.actions.audit import Fact, Origin, record
 from withdrawals.actions.cancellations import CancelRefused
+from withdrawals.actions.claiming import Claim
 from withdrawals.actions.refunds import RefundChanged, RefundRefused, confirm_refund
 from withdrawals.actions.sending import claim_next
 from withdrawals.models import (
@@ -27,6 +28,7 @@ from withdrawals.models import (
     Item,
     Refund,
     RefundEntry,
+    SendBudget,
     SendPermit,
     Sighting,
     Source,
@@ -36,6 +38,9 @@ from withdrawals.models.audit_chain import verify_chain
 pytestmark = pytest.mark.django_db(transaction=True)
 
 EIGHT = 8
+on_postgresql = pytest.mark.skipif(
+    connection.vendor == "sqlite", reason="SQLite ends nobody: its file is on one machine"
+)
 
 
 @contextmanager
@@ -308,3 +313,58 @@ def test_a_confirmation_that_waited_for_news_decides_on_all_of_them() -> None:
     refund.refresh_from_db()
     assert (refund.state, refund.cause) == ("in_review", "reverted_by_user")
     assert not RefundEntry.objects.exists()
+
+
+@contextmanager
+def stopped_with_the_budget(ends_after_ms: int) -> Iterator[None]:
+    """A process that took the row of the limit and then stands still, as by SIGSTOP or with its machine gone."""
+    took, may_end = Event(), Event()
+
+    def stand_still() -> None:
+        with suppress(DatabaseError), transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = {ends_after_ms}")
+            SendBudget.objects.select_for_update().get(pk=1)
+            took.set()
+            may_end.wait(30)
+        connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        standing = pool.submit(stand_still)
+        try:
+            assert took.wait(30)
+            yield
+        finally:
+            may_end.set()
+            standing.result()
+
+
+def claim_soon() -> object:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = 3000")
+        return claim_next(now=NOON)
+
+
+@on_postgresql
+def test_a_process_that_stands_still_in_a_transaction_does_not_stop_the_sending() -> None:
+    see(trade_snapshot())
+    asked = ask(item_of())
+
+    with stopped_with_the_budget(ends_after_ms=300):
+        claim = claim_soon()
+
+    assert isinstance(claim, Claim)
+    assert claim.cancellation == asked
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW idle_in_transaction_session_timeout")
+        assert cursor.fetchone() == ("10s",)
+
+
+@on_postgresql
+def test_control_whom_the_database_does_not_end_stops_the_sending_for_all() -> None:
+    see(trade_snapshot())
+    ask(item_of())
+
+    with stopped_with_the_budget(ends_after_ms=0), pytest.raises(OperationalError, match="lock timeout"):
+        claim_soon()

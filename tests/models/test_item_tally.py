@@ -118,6 +118,9 @@ def test_the_lists_and_counts_of_what_waits_read_an_index_of_just_that() -> None
     ItemFactory.create_batch(60, trade=trade)
     ItemFactory.create_batch(2)
     with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            # What earlier tests left in the indexes counts in their price.
+            cursor.execute("REINDEX TABLE withdrawals_item")
         cursor.execute("ANALYZE")
         if connection.vendor == "postgresql":
             cursor.execute("SET LOCAL enable_seqscan = off")
