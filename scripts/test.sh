@@ -1,5 +1,5 @@
 #!/bin/sh
-# `make test`: what touches the database on PostgreSQL, then everything on SQLite.
+# `make test`: what touches the database on PostgreSQL, then the same and the rest on SQLite.
 # Stops after a run that failed, so that the last line is always pytest's own and tells the truth.
 set -eu
 cd "$(dirname "$0")/.."
@@ -8,6 +8,8 @@ scripts/setup.sh dev
 export PATH="$PWD/.venv/bin:$PATH"
 # The caller's may be in use.
 unset DATABASE_URL
+# The tests start hundreds of processes; each would compile everything anew, which takes three times as long as its start.
+unset PYTHONDONTWRITEBYTECODE
 
 chromium=${CHROMIUM:-}
 for name in chromium chromium-browser google-chrome google-chrome-stable; do
@@ -22,15 +24,25 @@ if [ -z "$chromium" ]; then
     fi
 fi
 
-set -- pytest -n auto -m "(main_job or not browser) and not soak" --ignore tests/assetpay --ignore tests/sandbox
+# Many tests wait for processes and pages: one more at a time than there are cores keeps those busy. A module stays in
+# one process, for what its tests share; the longest come first (tests/conftest.py), so that all end together.
+set -- pytest -n "$(($(getconf _NPROCESSORS_ONLN) + 1))" --dist loadscope --no-loadscope-reorder
+
+tests="not soak"
+on_postgres() {
+    "$@" -m "(main_job or not browser) and not soak" --ignore tests/assetpay --ignore tests/sandbox
+    # What says the same on any database has been said.
+    tests="$tests and (browser or not any_database)"
+}
+
 if [ -n "${TEST_POSTGRES_URL:-}" ]; then
-    DATABASE_URL=$TEST_POSTGRES_URL "$@"
+    on_postgres env "DATABASE_URL=$TEST_POSTGRES_URL" "$@"
 elif python tests/postgres.py --available; then
-    python tests/postgres.py "$@"
+    on_postgres python tests/postgres.py "$@"
 elif [ "${REQUIRE_POSTGRES:-}" = 1 ]; then
     echo "REQUIRE_POSTGRES=1, but no PostgreSQL: set TEST_POSTGRES_URL or install the package postgresql." >&2
     exit 1
 else
     echo "PostgreSQL left out: neither TEST_POSTGRES_URL nor PostgreSQL's own programs are here."
 fi
-exec pytest -n auto
+exec "$@" -m "$tests"

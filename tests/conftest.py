@@ -19,6 +19,27 @@ from withdrawals.models.first_rows import make_first_rows
 
 TOLD = "told"
 MADE_BY_DJANGO = {"django_content_type", "auth_permission", "django_migrations", "django_site"}
+# Whoever came to one of these last would work on it alone, while the other processes have nothing left to do.
+LONGEST_FIRST = (
+    "test_screens_axe",
+    "test_roles",
+    "test_live_lists",
+    "test_machines",
+    "test_world",
+    "test_hostile_text",
+    "test_settings",
+    "test_scale",
+    "test_for_everybody",
+    "test_clock",
+    "test_cancelling",
+    "test_load",
+    "test_kills",
+    "test_money",
+    "test_web",
+    "test_log_in",
+    "test_worklist",
+    "test_documents",
+)
 # Debian's Chromium, as root, without looking for its maker's hosts.
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
@@ -31,12 +52,15 @@ CHROMIUM_ARGUMENTS = [
 ]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what drives a browser, before markers are chosen from."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Mark what drives a browser before markers are chosen from; let the modules that take long begin."""
     for item in items:
         if {"page", "context", "new_context", "browser"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("browser")
+    yield
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,6 +12,8 @@ import pytest
 from tests.test_settings import GOOD
 from withdrawals.models import AlarmKind
 
+pytestmark = pytest.mark.any_database
+
 PROJECT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("docs/decisions/*.md")])
 

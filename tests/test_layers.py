@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.any_database
+
 PROJECT = Path(__file__).resolve().parent.parent
 ROOM = PROJECT / "withdrawals"
 

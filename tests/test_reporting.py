@@ -12,6 +12,8 @@ import pytest
 
 from tests.test_settings import GOOD, PROJECT
 
+pytestmark = pytest.mark.any_database
+
 CANARIES = [
     "secret-in-a-cookie",
     "secret-in-a-header",

@@ -3,6 +3,10 @@
 import re
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.any_database
+
 PROJECT = Path(__file__).resolve().parent.parent
 # What the scripts read, or what says where the file itself lies.
 NOT_OF_THE_SETTINGS_FILE: set[str] = set()

@@ -33,6 +33,8 @@ from withdrawals.assetpay.callbacks import looks_like_approval
 from withdrawals.assetpay.signature import sign
 from withdrawals.models import AuditEntry, Delivery, Item, RejectedCall, Trade
 
+pytestmark = pytest.mark.any_database
+
 STRANGER = "a-secret-of-nobody-here"
 REASONS = 4
 BODY = b'{"trade":{"id":"%s"}}' % (b"x" * 481)

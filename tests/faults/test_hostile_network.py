@@ -34,7 +34,7 @@ from withdrawals.assetpay.errors import AssetPayError
 from withdrawals.assetpay.snapshots import read_trade
 from withdrawals.models import Attempt, Cancellation, CancellationState, Item, Refund
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 # What may stand on the page right after each, and whether AssetPay had been asked.
 MOODS: dict[str, tuple[Mood, set[str], bool]] = {

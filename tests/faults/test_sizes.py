@@ -20,6 +20,8 @@ from tests.faults.door import APPROVAL, DOOR, call, moment, send, tell
 from tests.wire import item_document
 from withdrawals.models import Delivery, RejectedCall, Verdict
 
+pytestmark = pytest.mark.any_database
+
 PROJECT = Path(__file__).resolve().parents[2]
 MIB = 1_024 * 1_024
 PATIENCE_SECONDS = 60

@@ -57,6 +57,7 @@ def everybody() -> dict[str, Client]:
     return found
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_f56_no_address_changes_anything_by_being_read(everybody: dict[str, Client], method: str) -> None:
     """Reading documents, taking rows away and being turned away leave an entry, by design; nothing else is written."""
@@ -87,6 +88,7 @@ def test_f56_one_door_alone_takes_a_form_without_its_token() -> None:
     assert exempt(get_resolver()) == ["callbacks/assetpay/"]
 
 
+@pytest.mark.any_database
 def test_f56_a_form_from_another_site_changes_nothing() -> None:
     refund, item = RefundFactory(), ItemFactory()
     browser = Client(enforce_csrf_checks=True)
@@ -116,6 +118,7 @@ def assert_protected(answer: HttpResponse, where: str) -> None:
     assert answer["Cross-Origin-Opener-Policy"] == "same-origin", where
 
 
+@pytest.mark.any_database
 def test_f59_f68_f77_every_answer_carries_the_policy_and_no_page_is_kept(everybody: dict[str, Client]) -> None:
     for route in RULES:
         path = address(route)
@@ -127,6 +130,7 @@ def test_f59_f68_f77_every_answer_carries_the_policy_and_no_page_is_kept(everybo
                 assert answer.status_code == 302 or "no-store" in answer["Cache-Control"], path
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("path", "headers", "status"),
     [
@@ -279,6 +283,7 @@ ELSEWHERE = [
 ]
 
 
+@pytest.mark.any_database
 def test_f69_no_form_and_no_header_leads_off_the_desk() -> None:
     cancellation, person = CancellationFactory(), UserFactory(role=Role.SUPERVISOR)
     inside, outside = Client(), Client()
@@ -407,6 +412,7 @@ def test_f73_no_text_of_anybody_is_a_formula_in_any_export(everybody: dict[str, 
     assert len(FORMULAS) >= 30
 
 
+@pytest.mark.any_database
 def test_f77_nothing_of_the_desk_is_shown_after_log_out() -> None:
     DeliveryFactory()
     browser = Client()

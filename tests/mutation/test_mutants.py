@@ -1,7 +1,11 @@
 """The mutator changes what guards, one thing at a time, and leaves words alone."""
 
+import pytest
+
 from tests.mutation.__main__ import GUARDS, PROJECT
 from tests.mutation.mutants import mutants_of
+
+pytestmark = pytest.mark.any_database
 
 SOURCE = '''
 """A docstring of 3 words."""

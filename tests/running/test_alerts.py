@@ -16,6 +16,8 @@ from withdrawals.actions.clock import beat
 from withdrawals.actions.invariants import look_at_invariants
 from withdrawals.models import Beating, ReadState
 
+pytestmark = pytest.mark.any_database
+
 PROJECT = Path(__file__).resolve().parents[2]
 DEPLOY = PROJECT / "deploy"
 # For each alert the figures that must ring it; everything else stays as on a desk that is well.

@@ -17,6 +17,8 @@ import yaml
 from tests.running.processes import PROJECT, end, free_port, wait_until, web_arguments
 from tests.test_settings import GOOD
 
+pytestmark = pytest.mark.any_database
+
 DOCKERFILE = (PROJECT / "Dockerfile").read_text()
 
 

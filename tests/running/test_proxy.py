@@ -25,6 +25,8 @@ from tests.faults.door import runs as sized
 from tests.running.processes import free_port, kill, proxy, stranger, wait_until, web
 from withdrawals.models import Delivery, RejectedCall, Verdict
 
+pytestmark = pytest.mark.any_database
+
 SLOW_HEAD = b"POST /callbacks/assetpay/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 4000\r\n\r\n{"
 
 

@@ -4,6 +4,8 @@ import signal
 import socket
 from threading import Event
 
+import pytest
+
 from sandbox.testing import running_sandbox
 from tests.desk import ask, item_of, news, person, signed
 from tests.faults.door import DOOR, moment
@@ -12,6 +14,8 @@ from tests.wire import item_document
 from withdrawals.actions.deliveries import Call, receive_delivery
 from withdrawals.actions.sending import drain_cancellations
 from withdrawals.models import Attempt, Cancellation, Delivery
+
+pytestmark = pytest.mark.any_database
 
 
 def test_a_worker_ends_the_call_that_it_is_in(database_url: str) -> None:

@@ -24,6 +24,8 @@ from tests.stories.conftest import Stage
 from withdrawals.actions.trades import reconcile
 from withdrawals.models import AlarmKind, Delivery, Item, RejectedCall, Role, Trade, Verdict
 
+pytestmark = pytest.mark.any_database
+
 HERE = Path(__file__).resolve().parent
 PAGE = (HERE.parents[1] / "docs" / "connect-assetpay.md").read_text()
 PATIENCE_SECONDS = 20

@@ -12,7 +12,7 @@ from tests.views.conftest import LogIn
 from tests.views.reading import text
 from withdrawals.models import Batch, Cancellation, Refund, RefundState, Role
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 Address = Callable[[], str]
 READING = {

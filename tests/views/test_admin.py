@@ -15,7 +15,7 @@ from tests.factories import (
 from tests.views.reading import text
 from withdrawals.models import Refund, RefundState, User
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 FACTORIES = {
     "cancellation": CancellationFactory,

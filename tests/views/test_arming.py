@@ -11,7 +11,7 @@ from tests.views.conftest import LogIn
 from tests.views.reading import text
 from withdrawals.models import Cancellation, CancellationState, Item, Status
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 FORM = {"reason": "Customer asked", "note": "", "number": "1"}
 

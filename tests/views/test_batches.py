@@ -13,7 +13,7 @@ from tests.views.conftest import LogIn
 from tests.views.reading import rows, text
 from withdrawals.models import AuditEntry, Batch, BatchState, Cancellation, CancellationState, Item, Role, Status, User
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 REASON = {"reason": "Customer asked", "note": "forty chats"}
 TICKED = re.compile(r'name="item" value="(\d+)" form="bulk" checked ')

@@ -12,7 +12,7 @@ from tests.views.conftest import LogIn
 from tests.views.reading import text
 from withdrawals.models import AuditEntry, Cancellation, CancellationState, Item, Source, Status
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 FORM = {"reason": "Customer asked", "note": "", "number": "1"}
 

@@ -23,7 +23,7 @@ from withdrawals.actions.people import reset_factor
 from withdrawals.models import AuditEntry, Role, Source, User
 from withdrawals.models.refund_approval import is_same_person
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 START = "/accounts/oidc/company/login/"
 

@@ -20,7 +20,7 @@ from withdrawals.actions.audit import Fact, Origin, record
 from withdrawals.actions.presence import mark_presence
 from withdrawals.models import Item, Source, Status
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 PAGES = ["/items/", "/trades/", "/cancellations/", "/refunds/", "/deliveries/", "/"]
 

@@ -22,7 +22,7 @@ from tests.views.reading import text
 from withdrawals.models import AuditEntry, BatchItem, Cancellation, Item, Role, User
 from withdrawals.views.script_words import SCRIPT_WORDS
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "static" / "js"
 

@@ -14,7 +14,7 @@ from tests.views.reading import text
 from withdrawals.actions.presence import mark_presence
 from withdrawals.models import AuditEntry, Item, Presence, Role, User
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 
 @pytest.fixture

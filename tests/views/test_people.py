@@ -10,7 +10,7 @@ from tests.views.conftest import LogIn
 from tests.views.reading import text
 from withdrawals.models import AuditEntry, Role, User
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 
 @pytest.fixture

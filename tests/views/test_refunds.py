@@ -25,7 +25,7 @@ from withdrawals.models import (
 )
 from withdrawals.models.refund_rules import RULE_VERSION
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 
 @pytest.fixture

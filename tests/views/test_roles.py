@@ -16,7 +16,7 @@ from tests.roles import METHODS, NOBODY, ROOT, STRANGER, VIEWERS, Rule, address,
 from withdrawals.models import Role, User
 from withdrawals.sessions import PROVED
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 LOGINS, PROOF = ("/accounts/login/", "/admin/login/"), "/accounts/reauthenticate/"
 RULES = rules()

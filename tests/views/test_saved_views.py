@@ -12,7 +12,7 @@ from tests.views.conftest import LogIn
 from tests.views.reading import rows, text
 from withdrawals.models import AuditEntry, Role, SavedList, SavedView, User
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 
 def save(browser: Client, name: str = "Tests", query: str = "person=test", **form: str) -> Any:

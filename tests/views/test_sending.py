@@ -23,7 +23,7 @@ from withdrawals.models import (
     Status,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 REASON = {"reason": "Customer asked", "note": ""}
 

@@ -19,7 +19,7 @@ from withdrawals.actions.people import end_sessions, switch_off
 from withdrawals.middleware import BACKGROUND_PATH
 from withdrawals.models import AuditEntry, Refund, RefundState, Role, Source, User
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 LOGIN = "/accounts/login/"

@@ -22,7 +22,7 @@ from withdrawals.models import (
     User,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 FORM = {"outcome": "not_done", "note": "Asked their support: ticket 4711."}
 

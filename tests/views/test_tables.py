@@ -24,7 +24,7 @@ from withdrawals.models import Item, Role, SavedList, SavedView, Status
 from withdrawals.models.item import ShownPrice
 from withdrawals.views.paging import keyset_page
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 PREVIOUS = re.compile(r'rel="prev" href="([^"]+)"')
 

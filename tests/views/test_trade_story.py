@@ -20,7 +20,7 @@ from withdrawals.models import Attempt, AttemptOutcome, AuditEntry, Cancellation
 from withdrawals.models.usual import usual
 from withdrawals.templatetags.timeline import days_ago, in_words
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 
 def page_of(browser: Client, item: Any) -> str:

@@ -21,7 +21,7 @@ from tests.views.reading import next_page, rows, text
 from tests.wire import NOON, item_document
 from withdrawals.models import CancellationState, Read, Role, Route, Status
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 
 def test_the_newest_trade_comes_first(agent: Client) -> None:

@@ -7,7 +7,7 @@ from benchmarks.weight import FIRST_VISIT_KB, REFRESH_KB, first_visit_kb, refres
 from tests.factories import CancellationFactory, ItemFactory
 from tests.views.reading import rows
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 
 def test_fifty_rows_are_light_on_a_first_visit_and_lighter_when_looked_at_again(supervisor: Client) -> None:
