@@ -102,14 +102,15 @@ def backup_postgres(database, file):
 
 
 def restore_postgres(database, file):
-    """Into an empty database, in one transaction: all of it or nothing."""
+    """Into an empty database, in one transaction: all of it or nothing. Rights of other roles stay out."""
     count = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
     tables = run("psql", database, "--tuples-only", "--no-align", "--command", count).strip()
     if tables != "0":
         sys.exit(
             f"The database {database['NAME']} holds {tables} tables: make an empty one and name it in DATABASE_URL."
         )
-    run("pg_restore", database, "--no-owner", "--exit-on-error", "--single-transaction", str(file), into=True)
+    whole = ("--exit-on-error", "--single-transaction")
+    run("pg_restore", database, "--no-owner", "--no-privileges", *whole, str(file), into=True)
 
 
 def run(program, database, *arguments, connects=True, into=False):

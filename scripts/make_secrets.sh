@@ -22,7 +22,8 @@ keep() {
 mkdir -p secrets
 chmod 700 secrets
 keep postgres_password "$(random)"
-keep database_url "postgres://assetpay:$(cat secrets/postgres_password)@postgres:5432/assetpay"
+keep owner_database_url "postgres://assetpay:$(cat secrets/postgres_password)@postgres:5432/assetpay"
+keep runtime_database_url "postgres://desk_runtime:$(random)@postgres:5432/assetpay"
 keep secret_key "$(random)"
 keep mfa_seed_key "$(random)"
 keep metrics_token "$(random)"

@@ -26,7 +26,8 @@ NOT_HERE = {
     "make check": ".ci/run runs it before the tests",
     "make format": "would write the files that are being tested; `make check` runs the same tools",
     "make audit": "asks the world; its parts without the world are run below",
-    "docker ": "no container engine in the tests: tests/running/test_image.py runs the image's commands without one",
+    "docker ": "no container engine in the tests: tests/running/test_image.py runs the image's commands without one, "
+    "tests/running/test_two_roles.py those of compose.yaml with its secrets and roles",
     "export DESK_HOST=": "is for docker",
     ".venv/bin/pytest tests/actions -x": "is what runs this test",
     ".venv/bin/python tests/postgres.py .venv/bin/pytest": "scripts/test.sh runs just this",

@@ -24,9 +24,9 @@ from withdrawals.models import (
     Role,
     Source,
     Trade,
-    User,
     Verdict,
 )
+from withdrawals.models.audit_role import acted_as
 from withdrawals.models.pasted import read_pasted
 
 DATE_INPUT = forms.DateInput(attrs={"type": "date"})
@@ -293,7 +293,10 @@ class AuditFilter(SearchedSet):
         max_length=254, field_name="actor_name", lookup_expr="icontains", label=gettext_lazy("Person")
     )
     role = django_filters.ChoiceFilter(
-        choices=Role.choices, label=gettext_lazy("Role now"), empty_label=gettext_lazy("Any role"), method="of_role"
+        choices=Role.choices,
+        label=gettext_lazy("Role at the time"),
+        empty_label=gettext_lazy("Any role"),
+        method="of_role",
     )
     action = django_filters.ChoiceFilter(
         label=gettext_lazy("Action"), empty_label=gettext_lazy("Any action"), lookup_expr="exact"
@@ -328,8 +331,8 @@ class AuditFilter(SearchedSet):
         return zone
 
     def of_role(self, queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
-        """By people who have this role today; what they had then, their own entries tell."""
-        return queryset.filter(actor__in=User.objects.filter(groups__name=value))
+        """By people who had this role when they acted."""
+        return queryset.filter(acted_as(Role(value)))
 
     def of_item(self, queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         """By any id of an item."""

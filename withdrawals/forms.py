@@ -66,6 +66,8 @@ class SettleForm(forms.Form):
         choices=[(SettledAs.NOT_DONE, gettext_lazy("Not done: AssetPay has not cancelled it"))],
         widget=forms.HiddenInput,
     )
+    # What was on the screen: a person decides on that and on nothing else.
+    seen = forms.CharField(max_length=64, widget=forms.HiddenInput)
     note = forms.CharField(
         max_length=2_000,
         widget=forms.Textarea(attrs={"rows": 3}),

@@ -17,7 +17,7 @@ from withdrawals.actions.sending import claim_next, drain, record_answer
 from withdrawals.assetpay.documents import parse_json
 from withdrawals.assetpay.errors import OutcomeUnknown, Refused
 from withdrawals.assetpay.snapshots import read_trade
-from withdrawals.models import AuditEntry, Cancellation, Item, SendBudget, Source
+from withdrawals.models import AuditEntry, Cancellation, Item, SendBudget, Source, User
 
 pytestmark = pytest.mark.django_db
 
@@ -284,3 +284,17 @@ def test_a_look_that_shows_the_end_settles_an_unknown_outcome(sandbox: RunningSa
 
     armed.refresh_from_db()
     assert (armed.state, cancels(sandbox)) == ("confirmed", 1)
+
+
+def test_what_somebody_armed_does_not_fire_once_their_account_is_closed_past_the_desk(
+    sandbox: RunningSandbox,
+) -> None:
+    _, armed = armed_at(sandbox)
+    User.objects.filter(pk=armed.requested_by_id).update(is_active=False)
+
+    release_armed(now=clock())
+    drain(clock=clock)
+
+    armed.refresh_from_db()
+    assert (armed.state, cancels(sandbox)) == ("withdrawn", 0)
+    assert "was switched off" in armed.ended_because

@@ -20,15 +20,33 @@ from withdrawals.actions.batches import (
     stop_batch,
     undo_batch,
 )
+from withdrawals.actions.claiming import Claim
 from withdrawals.actions.sending import claim_next, drain, record_answer
+from withdrawals.actions.settlements import approve_settlement, settle_cancellation
+from withdrawals.actions.taking_back import wind_up_batches
 from withdrawals.assetpay.cancels import CancelAnswer, ItemOutcome, TradeCancelAnswer
 from withdrawals.assetpay.errors import OutcomeUnknown, Refused, ToldToWait
-from withdrawals.models import Attempt, AuditEntry, Batch, Cancellation, Item, SendPermit, Source, User
+from withdrawals.filters import stuck_or_unknown
+from withdrawals.models import (
+    Attempt,
+    AuditEntry,
+    Batch,
+    Cancellation,
+    Item,
+    Role,
+    SendPermit,
+    Settlement,
+    Source,
+    User,
+)
+from withdrawals.models.settlement import fingerprint_to_settle
+from withdrawals.views.pending import Customs, pending_words
 
 pytestmark = pytest.mark.django_db
 
 OLD = stamp(NOON - timedelta(hours=1))
 ACCEPTED = CancelAnswer(trade_id="t", item_id="i", external_id=None, request_id="r")
+LOST = OutcomeUnknown(reason="ReadTimeout", http_status=None, request_id="r", lost_answer=True)
 REFUSED = Refused(key="TRADE_NOT_CANCELLABLE", code=28, message="No.", request_id="r", http_status=400)
 
 
@@ -338,11 +356,80 @@ def test_what_a_stopped_batch_does_not_know_is_not_asked_again_but_shown_to_a_pe
     batch = start(draft(trades(1), agent))
     claim = claim_next(now=NOON)
     assert claim is not None
-    lost = OutcomeUnknown(reason="ReadTimeout", http_status=None, request_id="r", lost_answer=True)
-    record_answer(claim, lost, now=NOON)
+    record_answer(claim, LOST, now=NOON)
 
     turn(stop_batch, batch)
     drain(clock=clock_at(NOON + timedelta(minutes=5)))
 
     assert (Attempt.objects.count(), batch.tally().unknown) == (1, 1)
     assert Cancellation.objects.outcome_unknown().count() == 1
+    entry = AuditEntry.objects.get(action="cancellation.resend_dropped")
+    assert (entry.before, entry.after, entry.item_id) == ({"may_resend": True}, {"may_resend": False}, claimed(claim))
+    assert "the batch was stopped" in entry.reason
+    wind_up_batches(now=NOON + timedelta(minutes=6))
+    assert AuditEntry.objects.filter(action="cancellation.resend_dropped").count() == 1
+
+
+def claimed(claim: Claim) -> int:
+    """The item in this claim."""
+    return claim.cancellation.item_id
+
+
+def test_what_a_stopped_batch_does_not_ask_once_more_is_noted_in_the_order_of_the_keys(agent: User) -> None:
+    batch = start(draft(trades(3), agent))
+    for _ in range(3):
+        claim = claim_next(now=NOON)
+        assert claim is not None
+        record_answer(claim, LOST, now=NOON)
+    turn(stop_batch, batch)
+
+    wind_up_batches(now=NOON + timedelta(minutes=5))
+
+    dropped = AuditEntry.objects.filter(action="cancellation.resend_dropped").order_by("number")
+    assert [entry.item_id for entry in dropped] == sorted(Item.objects.values_list("pk", flat=True))
+    assert not Cancellation.objects.filter(may_resend=True).exists()
+
+
+def test_what_a_paused_batch_does_not_know_waits_for_a_person_until_it_goes_on(agent: User) -> None:
+    batch = start(draft(trades(1), agent))
+    claim = claim_next(now=NOON)
+    assert claim is not None
+    record_answer(claim, LOST, now=NOON)
+    later = NOON + timedelta(minutes=5)
+    asked = Cancellation.objects.get()
+    assert not Cancellation.objects.outcome_unknown().exists()
+    assert "once more by itself" in asked.settle_refusal(later)
+
+    turn(pause_batch, batch)
+
+    asked = Cancellation.objects.get()
+    assert list(stuck_or_unknown()) == [asked]
+    assert (claim_next(now=later), asked.settle_refusal(later)) == (None, "")
+    assert "supervisor settles it" in pending_words(asked, Customs(None, None), later)
+
+    turn(resume_batch, batch)
+
+    assert not stuck_or_unknown().exists()
+    assert claim_next(now=later) is not None
+
+
+def test_a_request_that_was_settled_in_a_paused_batch_does_not_leave_when_it_goes_on(agent: User) -> None:
+    batch = start(draft(trades(1), agent))
+    claim = claim_next(now=NOON)
+    assert claim is not None
+    record_answer(claim, LOST, now=NOON)
+    turn(pause_batch, batch)
+    pair = [person(Role.SUPERVISOR), person(Role.SUPERVISOR)]
+    origins = [Origin(Source.SCREEN, actor=who) for who in pair]
+    asked = Cancellation.objects.select_related("item").get()
+    settle_cancellation(
+        cancellation_id=asked.pk, outcome="not_done", note="asked support", seen=fingerprint_to_settle(asked),
+        actor=pair[0], origin=origins[0], now=NOON,
+    )  # fmt: skip
+    proposal = Settlement.objects.get()
+    approve_settlement(settlement_id=proposal.pk, seen=proposal.seal, actor=pair[1], origin=origins[1], now=NOON)
+
+    turn(resume_batch, batch)
+
+    assert claim_next(now=NOON + timedelta(minutes=5)) is None
+    assert Cancellation.objects.get().state == "refused"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from threading import Barrier
 from unittest import mock
 
@@ -11,23 +12,30 @@ from django.contrib.auth.models import Group
 from django.db import connection
 from django.db.models import QuerySet
 
-from tests.desk import person
+from tests.desk import ask, clock_at, item_of, person, see
 from tests.races import race
-from tests.wire import NOON
+from tests.wire import NOON, stamp, trade_snapshot
 from withdrawals.actions import people
 from withdrawals.actions.audit import Origin
+from withdrawals.actions.cancellations import arm_cancellation
 from withdrawals.actions.people import (
     PersonRefused,
     change_role,
+    create_person,
     end_sessions,
     reset_factor,
     switch_off,
     switch_on,
 )
-from withdrawals.models import AuditEntry, Role, Source, User
+from withdrawals.actions.sending import claim_next, drain, record_answer
+from withdrawals.assetpay.errors import OutcomeUnknown, ToldToWait
+from withdrawals.models import AuditEntry, Cancellation, Role, Source, User
 from withdrawals.models.audit_chain import verify_chain
 
 pytestmark = pytest.mark.django_db
+
+WAIT = ToldToWait(seconds=5, key="FLEET_DEGRADED", code=1011, message="", request_id="r", http_status=503, stated=True)
+LOST = OutcomeUnknown(reason="ReadTimeout", http_status=None, request_id="r", lost_answer=True)
 
 
 def by(actor: User) -> dict[str, object]:
@@ -166,3 +174,105 @@ def test_the_last_admin_stays_where_the_actor_is_gone_from_the_count() -> None:
     switch_off(person_id=other.pk, **by(admin))  # type: ignore[arg-type]
 
     assert list(User.objects.admins()) == [admin]
+
+
+def test_who_is_switched_off_leaves_nothing_that_could_still_be_sent() -> None:
+    admin, agent, colleague = person(Role.ADMIN), person(), person()
+    for number in range(4):
+        see(trade_snapshot(f"trade-{number}", createdAt=stamp(NOON - timedelta(minutes=10 if number == 0 else 60))))
+    armed = arm_cancellation(
+        item_id=item_of("trade-0").pk, reason="r", note="", actor=agent,
+        origin=Origin(Source.SCREEN, actor=agent), now=NOON,
+    )  # fmt: skip
+    sent, waiting = ask(item_of("trade-1"), actor=agent), ask(item_of("trade-2"), actor=agent)
+    assert claim_next(now=NOON) is not None
+    others = ask(item_of("trade-3"), actor=colleague)
+
+    switch_off(person_id=agent.pk, **by(admin))  # type: ignore[arg-type]
+
+    rows = {row.pk: row for row in Cancellation.objects.all()}
+    states = [rows[each.pk].state for each in (armed, sent, waiting, others)]
+    assert states == ["withdrawn", "sending", "withdrawn", "requested"]
+    assert f"{agent.email}, who asked for it, was switched off" in rows[armed.pk].ended_because
+    assert AuditEntry.objects.get(action="person.switched_off").after["taken_back"] == 2
+    taken_back = AuditEntry.objects.filter(action="cancellation.withdrawn", actor=admin)
+    assert sorted(taken_back.values_list("item", flat=True)) == sorted([armed.item_id, waiting.item_id])
+    assert ask(item_of("trade-2"), actor=colleague, now=NOON).state == "requested", "a colleague may ask for it again"
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (WAIT, "withdrawn"),
+        (LOST, "uncertain"),
+    ],
+    ids=["told to wait", "answer lost"],
+)
+@pytest.mark.parametrize("when", ["before the answer", "after it"])
+def test_what_was_on_its_way_when_its_person_was_switched_off_does_not_leave_again(
+    answer: Exception, state: str, when: str
+) -> None:
+    admin, agent = person(Role.ADMIN), person()
+    see(trade_snapshot())
+    ask(item_of(), actor=agent)
+    claim = claim_next(now=NOON)
+    assert claim is not None
+
+    acts = [
+        lambda: switch_off(person_id=agent.pk, **by(admin)),  # type: ignore[arg-type]
+        lambda: record_answer(claim, answer, now=NOON),
+    ]
+    for act in acts if when == "before the answer" else reversed(acts):
+        act()
+    drain(clock=clock_at(NOON + timedelta(minutes=5)))
+
+    asked = Cancellation.objects.get()
+    assert (asked.state, asked.may_resend, asked.attempts.count()) == (state, False, 1)
+    assert agent.email in (asked.ended_because or asked.waits_for)
+    assert list(Cancellation.objects.outcome_unknown()) == ([asked] if state == "uncertain" else [])
+
+
+def mira_is_invited_by(contenders: int) -> list[object]:
+    """What came of so many admins who make the same account at one instant; each has looked before any writes."""
+    admins = [person(Role.ADMIN) for _ in range(contenders)]
+    all_have_looked = Barrier(contenders)
+    make = people.User.objects.create_user
+
+    def wait(*args: object) -> User:
+        if connection.vendor != "sqlite":
+            all_have_looked.wait(timeout=20)
+        return make(*args)  # type: ignore[arg-type]
+
+    with mock.patch.object(people.User.objects, "create_user", wait):
+        return list(
+            race(
+                contenders,
+                lambda number: create_person(
+                    email="Mira@desk.example",
+                    role=Role.AGENT,
+                    password=None,
+                    origin=Origin(Source.SCREEN, actor=admins[number]),
+                    now=NOON,
+                ),
+            )
+        )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_invite_one_person_at_once_the_second_is_told_so() -> None:
+    outcomes = mira_is_invited_by(2)
+
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["PersonRefused", "User"]
+    assert "already has an account" in str(next(each for each in outcomes if isinstance(each, PersonRefused)))
+    assert AuditEntry.objects.filter(action="person.created").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_control_without_the_catch_the_second_meets_a_fault_of_ours() -> None:
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite lets one transaction write at a time, so that the second one sees the first")
+
+    with mock.patch.object(people, "IntegrityError", ZeroDivisionError):
+        outcomes = mira_is_invited_by(2)
+
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["IntegrityError", "User"]

@@ -13,7 +13,7 @@ from tests.desk import deliver, news, person, see
 from tests.wire import NOON, item_document, stamp, trade_snapshot
 from withdrawals.actions import refunds as refund_actions
 from withdrawals.actions.audit import Origin
-from withdrawals.actions.refund_approvals import approve_refund, expire_due
+from withdrawals.actions.refund_approvals import approve_refund, expire_due, send_back_refund
 from withdrawals.actions.refund_corrections import compensate_refund, set_refund_amount, waive_refund
 from withdrawals.actions.refunds import EvidenceMissing, RefundChanged, RefundRefused, SupervisorNeeded
 from withdrawals.models import AuditEntry, Delivery, Refund, RefundApproval, RefundEntry, Role, Source, Trade, User
@@ -75,6 +75,33 @@ def test_the_database_too_refuses_ones_own_approval() -> None:
 def test_an_agent_is_no_second_person() -> None:
     with pytest.raises(SupervisorNeeded, match="supervisor approves"):
         approve(awaiting(), person())
+
+
+@pytest.mark.parametrize("loss", ["switched off", "role taken"])
+def test_what_somebody_asked_for_who_may_confirm_no_more_is_approved_by_nobody(loss: str) -> None:
+    first, supervisor = person(), person(Role.SUPERVISOR)
+    approval = awaiting(first)
+    if loss == "switched off":
+        User.objects.filter(pk=first.pk).update(is_active=False)
+    else:
+        first.groups.clear()
+
+    with pytest.raises(SupervisorNeeded, match="may confirm no refunds any more"):
+        approve(approval, supervisor)
+
+    assert not RefundEntry.objects.exists()
+    send_back_refund(
+        refund_id=approval.refund_id,
+        seen=approval.seal,
+        reason="they left",
+        actor=supervisor,
+        origin=origin(supervisor),
+        now=NOON,
+    )
+    refund = Refund.objects.get()
+    assert refund.state == "due"
+    again = RefundApproval.objects.get(refund=confirm(refund, actor=person()), state="open")
+    assert approve(again, supervisor).state == "confirmed"
 
 
 @pytest.mark.parametrize(

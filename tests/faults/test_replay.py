@@ -14,7 +14,7 @@ from tests.faults.door import APPROVAL, Saboteur, crypto_approval, everything, s
 from tests.wire import NOON, item_document, stamp
 from withdrawals.actions.audit import Origin
 from withdrawals.actions.deliveries import replay_delivery
-from withdrawals.models import Delivery, Item, Refund, Source, Trade, Verdict
+from withdrawals.models import AuditEntry, Delivery, Item, Refund, Source, Trade, Verdict
 from withdrawals.models.audit_chain import verify_chain
 
 pytestmark = pytest.mark.django_db
@@ -135,9 +135,25 @@ def test_the_command_names_what_it_did_and_dry_does_nothing() -> None:
     assert "nothing changes" in said.getvalue()
     assert "is not JSON" in said.getvalue()
 
-    call_command("replay_delivery", str(Delivery.objects.get(delivery_id="d-1").pk), stdout=said)
+    call_command("replay_delivery", "--number", str(Delivery.objects.get(delivery_id="d-1").pk), stdout=said)
     with pytest.raises(CommandError):
         call_command("replay_delivery", "never-heard-of")
+
+
+def test_a_number_is_assetpays_id_unless_it_is_named_as_ours() -> None:
+    ours = deliver(news(), delivery_id="d-1")
+    theirs = deliver(news("trade-two"), delivery_id=str(ours.pk))
+    said = StringIO()
+
+    call_command("replay_delivery", str(ours.pk), stdout=said)
+    assert AuditEntry.objects.latest("number").cause == f"delivery:{theirs.pk}"
+    call_command("replay_delivery", "--number", str(ours.pk), stdout=said)
+    assert AuditEntry.objects.latest("number").cause == f"delivery:{ours.pk}"
+
+    with pytest.raises(CommandError, match=f"Our own number would be --number {theirs.pk}"):
+        call_command("replay_delivery", str(theirs.pk))
+    with pytest.raises(CommandError, match="Say which"):
+        call_command("replay_delivery")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
@@ -144,6 +145,26 @@ def test_a_restore_says_what_is_wrong_with_the_file(database_url: str, tmp_path:
 
     for refused in (missing, damaged, unnamed):
         assert (refused.returncode, refused.stderr.count("\n")) == (1, 1), refused.stderr
+
+
+@pytest.mark.skipif(is_sqlite, reason="SQLite has no roles")
+def test_a_backup_of_a_desk_with_two_roles_is_restored_where_only_one_of_them_is(
+    database_url: str, tmp_path: Path
+) -> None:
+    role, file = f"desk_runtime_{os.getpid()}", tmp_path / "backup"
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE ROLE {role} LOGIN")
+        try:
+            call_command("grant_runtime", role)
+            assert script("scripts/backup.sh", database_url=database_url, FILE=str(file)).returncode == 0
+        finally:
+            cursor.execute(f"DROP OWNED BY {role}")
+            cursor.execute(f"DROP ROLE {role}")
+
+    with another_database(database_url, tmp_path) as restored_url:
+        restored = script("scripts/restore.sh", database_url=restored_url, FILE=str(file))
+
+    assert restored.returncode == 0, restored.stderr
 
 
 @pytest.mark.skipif(not is_sqlite, reason="PostgreSQL is restored into an empty database only")

@@ -1,5 +1,7 @@
 """Django's admin looks, and keeps accounts; it does nothing else."""
 
+from urllib.parse import quote
+
 import pytest
 from django.test import Client
 
@@ -77,6 +79,24 @@ def test_accounts_are_looked_at_and_not_touched(operator: Client) -> None:
     operator.post(f"{base}{person.pk}/password/", form)
     person.refresh_from_db()
     assert (person.is_superuser, person.has_usable_password(), User.objects.count()) == (False, True, 2)
+
+
+def test_no_address_of_the_admin_tells_what_it_does_not_show(operator: Client) -> None:
+    person, delivery = UserFactory(), DeliveryFactory(signature="SiGnAtUrE")
+    guesses = {
+        f"user/?password__startswith={person.password[:6]}",
+        f"user/?password__startswith={quote('no such hash')}",
+        "user/?session_epoch__gte=0",
+        "delivery/?signature__startswith=SiGn",
+        f"delivery/?delivery_id={delivery.delivery_id}",
+        "trade/?client_trade_url__contains=token",
+        "cancellation/?requested_by__password__startswith=a",
+    }
+
+    answers = {guess: operator.get(f"/admin/withdrawals/{guess}").status_code for guess in guesses}
+
+    assert answers == dict.fromkeys(guesses, 400)
+    assert operator.get("/admin/withdrawals/user/?q=desk").status_code == 200
 
 
 @pytest.mark.parametrize("address", ["mfa/authenticator/", "account/emailaddress/", "auth/group/", "password_change/"])

@@ -18,6 +18,7 @@ from tests.views.conftest import LogIn
 from tests.views.reading import rows, text
 from tests.wire import NOON, item_document
 from withdrawals.actions.audit import Fact, Origin, record
+from withdrawals.actions.people import change_role, create_person
 from withdrawals.actions.refunds import confirm_refund
 from withdrawals.models import AuditCheck, AuditEntry, Cancellation, Refund, Role, Source
 from withdrawals.models.audit_chain import verify_chain
@@ -114,6 +115,27 @@ def test_the_log_is_filtered_by_role_item_trade_and_cause(supervisor: Client) ->
 
     both = [f"audit-{of_item.number}", f"audit-{of_trade.number}"]
     assert list(found.values()) == [[f"audit-{asked.number}"], both[:1], both, both, both, []]
+
+
+def test_the_role_is_the_one_that_somebody_had_when_they_acted(supervisor: Client) -> None:
+    admin, mira = person(Role.ADMIN), create_person(
+        email="mira@desk.example", role=Role.AGENT, password=None, origin=Origin(Source.COMMAND), now=NOON
+    )  # fmt: skip
+    by_admin = Origin(Source.SCREEN, actor=admin)
+    acts = [entry(action="refund.confirmed", origin=Origin(Source.SCREEN, actor=mira)).number]
+    for role in (Role.SUPERVISOR, Role.AGENT):
+        change_role(person_id=mira.pk, role=role, actor=admin, origin=by_admin, now=NOON)
+        acts.append(entry(action="refund.confirmed", origin=Origin(Source.SCREEN, actor=mira)).number)
+    as_agent, as_supervisor, as_agent_again = acts
+
+    def found(role: str) -> list[str]:
+        return rows(supervisor.get("/audit/", {"role": role, "action": "refund.confirmed"}))
+
+    assert found("agent") == [f"audit-{as_agent_again}", f"audit-{as_agent}"]
+    assert found("supervisor") == [f"audit-{as_supervisor}"]
+    assert found("auditor") == []
+    changed = rows(supervisor.get("/audit/", {"role": "admin"}))
+    assert len(changed) == 2
 
 
 ZONES = ["UTC", "Asia/Kolkata", "America/St_Johns", "Europe/Lisbon", "Pacific/Kiritimati", "Pacific/Apia"]

@@ -118,6 +118,16 @@ def test_an_export_is_in_the_log_before_its_first_byte(auditor: Client) -> None:
     assert entry.actor is not None
 
 
+def test_the_log_keeps_every_filter_of_an_export_whole_and_shows_it(auditor: Client) -> None:
+    long = "&".join(f"q=a-long-name-of-an-item-{number:04d}" for number in range(60))
+
+    auditor.get(f"/trades/export.csv?{long}&q=the-last-one")
+
+    entry = AuditEntry.objects.get(action="rows.exported")
+    assert entry.after["filters"] == f"{long}&q=the-last-one"
+    assert "q=the-last-one" in text(auditor.get("/audit/"))
+
+
 def test_f72_a_pasted_trade_link_leaves_no_token_in_the_log(auditor: Client) -> None:
     """Pasted into a list's search, the rows exported, and the search kept as a view: the log stays for ever."""
     link = "https://steamcommunity.com/tradeoffer/new/?partner=1&token=canary-Q7"

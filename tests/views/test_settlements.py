@@ -1,6 +1,8 @@
 """What got stuck: the worklist of unknown outcomes and dead letters, and what people say of them."""
 
+import re
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -16,6 +18,7 @@ from withdrawals.models import (
     AuditEntry,
     Cancellation,
     CancellationState,
+    Item,
     Refund,
     Role,
     Settlement,
@@ -25,6 +28,24 @@ from withdrawals.models import (
 pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 FORM = {"outcome": "not_done", "note": "Asked their support: ticket 4711."}
+
+
+def settle(browser: Client, asked: Cancellation, **changed: str) -> Any:
+    """Open the form, then send it with what it carries."""
+    seen = hidden(browser.get(f"/cancellations/{asked.pk}/settle/"), "seen")
+    return browser.post(f"/cancellations/{asked.pk}/settle/", FORM | {"seen": seen} | changed)
+
+
+def approve(browser: Client, proposal: Settlement) -> Any:
+    """Press the button that the worklist shows."""
+    seen = hidden(browser.get("/cancellations/?state=person"), "seen")
+    return browser.post(f"/settlements/{proposal.pk}/approve/", {"seen": seen})
+
+
+def hidden(page: Any, name: str) -> str:
+    """The value of a hidden field; empty where the page has none."""
+    found = re.search(rf'name="{name}" value="([^"]*)"', page.content.decode())
+    return found[1] if found else ""
 
 
 @pytest.fixture
@@ -78,19 +99,22 @@ def test_the_form_says_that_there_is_no_evidence_and_who_is_needed(browser: Clie
 def test_without_evidence_one_persons_word_is_a_proposal(
     browser: Client, log_in: LogIn, unknown: Cancellation, mira: User
 ) -> None:
-    assert browser.post(f"/cancellations/{unknown.pk}/settle/", FORM).status_code == 303
+    assert settle(browser, unknown).status_code == 303
     proposal = Settlement.objects.get()
     unknown.refresh_from_db()
     assert unknown.state == CancellationState.UNCERTAIN
 
-    own = browser.post(f"/settlements/{proposal.pk}/approve/")
+    own = approve(browser, proposal)
     page = text(log_in(Role.SUPERVISOR).get("/cancellations/?state=person"))
-    approved = log_in(Role.SUPERVISOR).post(f"/settlements/{proposal.pk}/approve/")
+    unseen = log_in(Role.SUPERVISOR).post(f"/settlements/{proposal.pk}/approve/")
+    approved = approve(log_in(Role.SUPERVISOR), proposal)
 
     assert own.status_code == 409
     assert "second person" in text(own)
     assert "mira@desk.example" in page
     assert "ticket 4711" in page
+    assert unseen.status_code == 409
+    assert "not the one on your page" in text(unseen)
     assert approved.status_code == 303
     unknown.refresh_from_db()
     assert unknown.state == CancellationState.REFUSED
@@ -99,25 +123,29 @@ def test_without_evidence_one_persons_word_is_a_proposal(
 
 
 def test_with_evidence_one_person_is_enough_and_sees_it(browser: Client, unknown: Cancellation) -> None:
+    Attempt.objects.update(started_at=ago(minutes=40), answered_at=ago(minutes=40))
     Cancellation.objects.filter(pk=unknown.pk).update(seen_open_at=ago(minutes=5), seen_open_by="read 7")
 
     form = text(browser.get(f"/cancellations/{unknown.pk}/settle/"))
-    browser.post(f"/cancellations/{unknown.pk}/settle/", FORM)
+    settle(browser, unknown)
 
     assert "AssetPay showed it open: read 7" in form
     unknown.refresh_from_db()
     assert unknown.state == CancellationState.REFUSED
+    page = text(browser.get("/cancellations/"))
+    assert "Settled as not done by mira@desk.example" in page
+    assert 'data-tone="bad">Refused</span>' not in page
 
 
 def test_done_is_never_settled_by_hand(browser: Client, unknown: Cancellation) -> None:
-    response = browser.post(f"/cancellations/{unknown.pk}/settle/", FORM | {"outcome": "done"})
+    response = settle(browser, unknown, outcome="done")
 
     assert response.status_code == 422
     assert not Settlement.objects.exists()
 
 
 def test_a_settlement_says_how_one_knows(browser: Client, unknown: Cancellation) -> None:
-    response = browser.post(f"/cancellations/{unknown.pk}/settle/", FORM | {"note": " "})
+    response = settle(browser, unknown, note=" ")
 
     assert response.status_code == 422
     assert 'class="error"' in text(response)
@@ -126,7 +154,7 @@ def test_a_settlement_says_how_one_knows(browser: Client, unknown: Cancellation)
 def test_news_that_came_first_leaves_nothing_to_settle(browser: Client, unknown: Cancellation) -> None:
     Cancellation.objects.filter(pk=unknown.pk).move(to=CancellationState.CONFIRMED, now=timezone.now())
 
-    response = browser.post(f"/cancellations/{unknown.pk}/settle/", FORM)
+    response = settle(browser, unknown)
 
     assert response.status_code == 409
     assert "nothing to settle" in text(response)
@@ -134,14 +162,29 @@ def test_news_that_came_first_leaves_nothing_to_settle(browser: Client, unknown:
 
 
 def test_a_proposal_that_news_overtook_is_refused(browser: Client, log_in: LogIn, unknown: Cancellation) -> None:
-    browser.post(f"/cancellations/{unknown.pk}/settle/", FORM)
+    settle(browser, unknown)
+    colleague = log_in(Role.SUPERVISOR)
+    seen = hidden(colleague.get("/cancellations/?state=person"), "seen")
     Cancellation.objects.filter(pk=unknown.pk).move(to=CancellationState.CONFIRMED, now=timezone.now())
 
-    response = log_in(Role.SUPERVISOR).post(f"/settlements/{Settlement.objects.get().pk}/approve/")
+    response = colleague.post(f"/settlements/{Settlement.objects.get().pk}/approve/", {"seen": seen})
 
     assert response.status_code == 409
     unknown.refresh_from_db()
     assert unknown.state == CancellationState.CONFIRMED
+
+
+def test_a_void_proposal_says_so_and_can_be_made_anew(browser: Client, log_in: LogIn, unknown: Cancellation) -> None:
+    settle(browser, unknown)
+    Item.objects.filter(pk=unknown.item_id).update(status="active")
+
+    colleague = log_in(Role.SUPERVISOR)
+    page = text(colleague.get("/cancellations/?state=person"))
+
+    assert "it has to be proposed anew" in page
+    assert "Approve “not done”" not in page
+    assert settle(colleague, unknown).status_code == 303
+    assert "Approve “not done”" in text(browser.get("/cancellations/?state=person"))
 
 
 def test_a_dead_letter_goes_back_to_the_workers_once(browser: Client) -> None:

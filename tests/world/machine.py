@@ -52,6 +52,7 @@ from withdrawals.models import (
     User,
     Verdict,
 )
+from withdrawals.models.settlement import fingerprint_to_settle
 
 AGENT, OTHER_AGENT, SUPERVISOR, OTHER_SUPERVISOR = range(4)
 SCRIPTS = ("accept", "refuse", "late", "silent", "delivers_anyway", "accept_canceled")
@@ -417,7 +418,8 @@ class World(RuleBasedStateMachine):
             if proposed is None:
                 return
             address = f"/settlements/{proposed.pk}/approve/"
-        status = self.submit(who, address, outcome="not_done", note="AssetPay said so on the phone")
+        seen = proposed.seal if act == "approve" and proposed else fingerprint_to_settle(asked[which % len(asked)])
+        status = self.submit(who, address, outcome="not_done", note="AssetPay said so on the phone", seen=seen)
         self.note(f"{act} done" if status == 303 else f"{act} refused")
 
     @rule(which=picks, who=people, fault=st.sampled_from(FAULTS))

@@ -28,6 +28,7 @@ from withdrawals.models import (
     User,
 )
 from withdrawals.models.batch import LIVE_STATES
+from withdrawals.models.cancellation import SETTLED
 from withdrawals.models.item import cancel_window
 from withdrawals.models.status import FINAL
 from withdrawals.models.words import as_kept
@@ -198,7 +199,8 @@ def _start(batch: Batch, reason: str, note: str, actor: User, now: datetime) -> 
     locked = Item.objects.select_for_update(of=("self",), no_key=True).select_related("trade").order_by("pk")
     items = {item.pk: item for item in locked.filter(pk__in=chosen.values("pk"))}
     first_asked = _open_ones(list(items.values()))
-    last = dict(Cancellation.objects.filter(item__in=items).values_list("item").annotate(Max("number")).order_by())
+    earlier = Cancellation.objects.filter(item__in=items).values_list("item").order_by()
+    last = {item: rest for item, *rest in earlier.annotate(last=Max("number"), settled=Count("pk", filter=SETTLED))}
     margin = SendBudget.objects.get(pk=1).margin(now)
     made, skipped = [], []
     for row in rows:
@@ -208,7 +210,9 @@ def _start(batch: Batch, reason: str, note: str, actor: User, now: datetime) -> 
         if row.excluded_rule:
             skipped.append(row)
             continue
-        cancellation = _cancellation(batch, item, last.get(item.pk, 0) + 1, actor, margin, now)
+        number, settled = last.get(item.pk, (0, 0))
+        cancellation = _cancellation(batch, item, number + 1, actor, margin, now)
+        cancellation.was_uncertain = settled > 0
         row.cancellation = cancellation
         made.append((row, cancellation))
     Cancellation.objects.bulk_create([cancellation for _, cancellation in made], batch_size=500)
@@ -353,7 +357,7 @@ def request_whole_trade(
                 raise BatchRefused(f"{item.title}: {refusal.sentence}")
         if number is not None and number != next_number_of(trade):
             raise BatchRefused(
-                "Something of this trade was asked for since your form was made. Look at the trade again."
+                gettext("Something of this trade was asked for since your form was made. Look at the trade again.")
             )
         batch = Batch.objects.create(
             requested_by=actor,

@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Max, Q
+from django.db.models import Count, Max, Q
 from django.utils.translation import gettext, gettext_noop
 
 from withdrawals.actions.audit import Fact, Origin, Value, record
 from withdrawals.actions.sending import drain_cancellations
 from withdrawals.actions.taking_back import take_back
 from withdrawals.models import Cancellation, CancellationState, Evidence, Item, Lane, SendBudget, Trade, User
-from withdrawals.models.cancellation import ASKED_STATES, OPEN_STATES
+from withdrawals.models.cancellation import ASKED_STATES, OPEN_STATES, SETTLED
 
 
 class CancelRefused(Exception):
@@ -140,10 +140,12 @@ def _refuse_second(item: Item) -> None:
 
 def _insert(cancellation: Cancellation, number: int | None, now: datetime) -> None:
     item = cancellation.item
-    last = item.cancellations.aggregate(last=Max("number"))["last"] or 0
+    before = item.cancellations.aggregate(last=Max("number"), settled=Count("pk", filter=SETTLED))
+    last = before["last"] or 0
     if number is not None and number != last + 1:
         raise CancelRefused(gettext("This request was already made. The row below shows what became of it."))
     cancellation.number, cancellation.requested_at, cancellation.changed_at = last + 1, now, now
+    cancellation.was_uncertain = before["settled"] > 0
     try:
         with transaction.atomic():
             cancellation.save(force_insert=True)

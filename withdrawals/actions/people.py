@@ -12,12 +12,13 @@ from django.contrib.auth.models import Group
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.urls import reverse
 from django.utils.translation import gettext
 
 from withdrawals.actions.audit import Fact, Origin, Value, record
+from withdrawals.actions.taking_back import take_back_of
 from withdrawals.models import AuditEntry, Role, User
 
 REPEATS_WITHIN = timedelta(minutes=1)
@@ -42,7 +43,12 @@ def create_person(*, email: str, role: Role, password: str | None, origin: Origi
     with transaction.atomic():
         if User.objects.filter(email__iexact=email).exists():
             raise PersonRefused(gettext("{email} already has an account.").format(email=email))
-        person = User.objects.create_user(email, password)
+        try:
+            with transaction.atomic():
+                person = User.objects.create_user(email, password)
+        except IntegrityError as error:
+            # Somebody else made them at the same instant.
+            raise PersonRefused(gettext("{email} already has an account.").format(email=email)) from error
         person.groups.add(Group.objects.get(name=role.value))
         fact = Fact("person.created", after={"email": email, "role": role.value})
         record([fact], origin=origin, now=now)
@@ -107,6 +113,8 @@ def change_role(*, person_id: int, role: Role, actor: User, origin: Origin, now:
 def switch_off(*, person_id: int, actor: User, origin: Origin, now: datetime) -> User:
     """Close somebody's account: every session ends, no log-in and no link opens it. History keeps its subjects.
 
+    What they asked for or armed and what has not left is taken back: nothing leaves in the name of a closed account.
+
     Raises PersonRefused for oneself, for the last admin, and where it is closed already.
     """
     with transaction.atomic():
@@ -119,7 +127,8 @@ def switch_off(*, person_id: int, actor: User, origin: Origin, now: datetime) ->
         # A link that was made and not used yet is void for ever, also after switching on again.
         person.set_unusable_password()
         person.save(update_fields=["is_active", "session_epoch", "password"])
-        record([_switched(person)], origin=origin, now=now)
+        taken_back = take_back_of(person, now=now)
+        record([_switched(person, taken_back=len(taken_back)), *taken_back], origin=origin, now=now)
     return person
 
 
@@ -193,12 +202,12 @@ def _named(person: User, **more: Value) -> dict[str, Value]:
     return {"email": person.email, **more}
 
 
-def _switched(person: User) -> Fact:
+def _switched(person: User, **more: Value) -> Fact:
     action = "person.switched_on" if person.is_active else "person.switched_off"
     return Fact(
         action,
         before=_named(person, is_active=not person.is_active),
-        after=_named(person, is_active=person.is_active),
+        after=_named(person, is_active=person.is_active, **more),
     )
 
 

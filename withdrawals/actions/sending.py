@@ -24,7 +24,7 @@ from withdrawals.actions.judgement import (
     judge_lost_worker,
 )
 from withdrawals.actions.sightings import note_error_key, note_sightings
-from withdrawals.actions.taking_back import wind_up_batches
+from withdrawals.actions.taking_back import wind_up_batches, wind_up_closed_accounts
 from withdrawals.assetpay.cancels import CANCELLED, TradeCancelAnswer, same_id
 from withdrawals.assetpay.errors import AssetPayError, NotSent, OutcomeUnknown
 from withdrawals.gateway import CancelAnswer
@@ -61,6 +61,7 @@ def drain(*, clock: Callable[[], datetime]) -> int:
     """
     started_at = clock()
     settle_abandoned(now=started_at)
+    wind_up_closed_accounts(now=started_at)
     sent = 0
     while send_next(clock=clock):
         sent += 1

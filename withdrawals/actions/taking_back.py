@@ -5,11 +5,12 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.translation import gettext_noop
 
-from withdrawals.actions.audit import WORKER, Fact, Origin, record
-from withdrawals.models import Batch, BatchState, Cancellation, CancellationState, Source
-from withdrawals.models.cancellation import NOT_LEFT_STATES
+from withdrawals.actions.audit import WORKER, Fact, Origin, Value, record
+from withdrawals.models import Batch, BatchState, Cancellation, CancellationState, Source, User
+from withdrawals.models.cancellation import MAY_LEAVE, NOT_LEFT_STATES
 
 STOPPED = gettext_noop("The batch was stopped before AssetPay was asked.")
+NOT_AGAIN = gettext_noop("No answer came, and the batch was stopped: it is not asked once more.")
 
 
 def take_back(cancellation: Cancellation, *, because: str, now: datetime) -> Fact | None:
@@ -39,19 +40,53 @@ def take_back_rest(batch: Batch, *, now: datetime) -> list[Fact]:
     return [fact for fact in facts if fact is not None]
 
 
+def ask_no_more(cancellation: Cancellation, *, because: str, now: datetime) -> Fact | None:
+    """Leave one of unknown outcome (its item loaded) to people: AssetPay is not asked once more; None if it was.
+
+    The caller records the fact in the same transaction.
+    """
+    row = Cancellation.objects.filter(pk=cancellation.pk, state=CancellationState.UNCERTAIN, may_resend=True)
+    if not row.move(to=CancellationState.UNCERTAIN, now=now, may_resend=False, waits_for=because[:300]):
+        return None
+    before: dict[str, Value] = {"may_resend": True}
+    after: dict[str, Value] = {"may_resend": False}
+    return Fact("cancellation.resend_dropped", item=cancellation.item, before=before, after=after, reason=because)
+
+
+def take_back_of(person: User, *, now: datetime) -> list[Fact]:
+    """Let nothing leave any more that somebody asked for; the caller's transaction records the facts."""
+    facts = []
+    for cancellation in (
+        Cancellation.objects.filter(MAY_LEAVE, requested_by=person).select_related("item__trade").order_by("pk")
+    ):
+        if cancellation.can_be_undone:
+            because = f"Not sent: {person}, who asked for it, was switched off. It can be asked for again."
+            facts.append(take_back(cancellation, because=because, now=now))
+        else:
+            because = f"No answer came, and {person}, who asked for it, was switched off: it is not asked once more."
+            facts.append(ask_no_more(cancellation, because=because, now=now))
+    return [fact for fact in facts if fact is not None]
+
+
+def wind_up_closed_accounts(*, now: datetime) -> None:
+    """Let nothing leave in the name of a closed account.
+
+    Whoever was switched off at the desk left nothing behind; this finds what was on its way just then and was told to
+    wait, and accounts that were closed past the desk.
+    """
+    held = Cancellation.objects.open().filter(MAY_LEAVE, requested_by__is_active=False)
+    for person in User.objects.filter(pk__in=held.values("requested_by")):
+        with transaction.atomic():
+            record(take_back_of(person, now=now), origin=Origin(Source.WORKER, name=WORKER), now=now)
+
+
 def wind_up_batches(*, now: datetime) -> None:
     """End the running batches of which nothing can leave any more, and take back what came back to stopped ones.
 
     A request that was on its way when its batch was stopped may be told to wait: then it must not leave again.
     """
     origin = Origin(Source.WORKER, name=WORKER)
-    # Not asked once more either: what is unknown of them is for a person now.
-    Cancellation.objects.filter(batch__state=BatchState.STOPPED, state=CancellationState.UNCERTAIN).filter(
-        may_resend=True
-    ).update(
-        may_resend=False,
-        waits_for=gettext_noop("No answer came, and the batch was stopped: it is not asked once more."),
-    )
+    _ask_no_more_of_stopped(origin, now=now)
     for batch in Batch.objects.filter(state=BatchState.STOPPED, cancellations__state__in=NOT_LEFT_STATES).distinct():
         with transaction.atomic():
             record(take_back_rest(batch, now=now), origin=origin, now=now)
@@ -63,3 +98,13 @@ def wind_up_batches(*, now: datetime) -> None:
                     "batch.finished", before={"state": "running"}, after={"batch": batch.pk, "state": "finished"}
                 )
                 record([fact], origin=origin, now=now)
+
+
+def _ask_no_more_of_stopped(origin: Origin, *, now: datetime) -> None:
+    """What is unknown of a stopped batch is not asked once more either: it is for a person now."""
+    unknown = Cancellation.objects.filter(batch__state=BatchState.STOPPED, state=CancellationState.UNCERTAIN)
+    # One after the other in the order of their keys, as answers and news are recorded.
+    for cancellation in unknown.filter(may_resend=True).select_related("item__trade").order_by("pk"):
+        with transaction.atomic():
+            fact = ask_no_more(cancellation, because=NOT_AGAIN, now=now)
+            record([fact] if fact else [], origin=origin, now=now)

@@ -94,7 +94,7 @@ def powers_over_protected_tables(connection: BaseDatabaseWrapper) -> list[str]:
         return []
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT c.relname, pg_has_role(c.relowner, 'USAGE'), has_table_privilege(c.oid, 'UPDATE'),"
+            "SELECT c.relname, pg_has_role(c.relowner, 'MEMBER'), has_table_privilege(c.oid, 'UPDATE'),"
             " has_table_privilege(c.oid, 'DELETE'), has_table_privilege(c.oid, 'TRUNCATE')"
             " FROM pg_class c WHERE c.relkind = 'r' AND c.relname = ANY(%s) AND pg_table_is_visible(c.oid)"
             " ORDER BY c.relname",

@@ -37,14 +37,15 @@ OPEN_STATES = (
 CLOSED_STATES = tuple(state for state in CancellationState if state not in OPEN_STATES)
 # Nothing of these has left: a person may take them back.
 NOT_LEFT_STATES = (CancellationState.SCHEDULED, CancellationState.REQUESTED)
+# What a worker may still send by itself: for the first time, again, or once more after a lost answer.
+MAY_LEAVE = Q(state__in=NOT_LEFT_STATES) | Q(state=CancellationState.UNCERTAIN, may_resend=True)
 # These have left, and their end is AssetPay's to tell.
 ASKED_STATES = (CancellationState.ACCEPTED, CancellationState.UNCERTAIN)
 
 
-# A look at AssetPay counts as evidence that a request of unknown outcome was not done, if made this long after it.
-UNKNOWN_SEEN_AFTER = timedelta(minutes=2)
-# What AssetPay accepted and still shows open after this may be settled by a person.
-ACCEPTED_OPEN_LONG = timedelta(minutes=30)
+# An item that AssetPay still shows open this long after the last request speaks for "not done". A request of unknown
+# outcome may have been accepted, and AssetPay shows no mark of that: so no less than for one that was accepted.
+OPEN_LONG = timedelta(minutes=30)
 
 
 class Lane(models.TextChoices):
@@ -54,13 +55,20 @@ class Lane(models.TextChoices):
     BATCH = "batch", gettext_lazy("Batches and armed items")
 
 
+# Ended by people's word. AssetPay may all the same be carrying it out, so that its "not cancellable" to a later request
+# for the same item may mean just that.
+SETTLED = Q(settlement__settled_at__isnull=False)
+
+
 def sending_lease() -> timedelta:
     """How long a worker may hold a claim: longer than any call can last, so that a live one is never overtaken."""
     return timedelta(seconds=3 * settings.ASSETPAY_TIMEOUT_SECONDS)
 
 
 # A batch that is paused or stopped keeps what has not left yet.
-NOT_HELD = Q(batch=None) | Q(batch__state="running")
+GOING = "running"
+NOT_HELD = Q(batch=None) | Q(batch__state=GOING)
+HELD = Q(batch__isnull=False) & ~Q(batch__state=GOING)
 
 
 class CancellationQuerySet(models.QuerySet["Cancellation"]):
@@ -96,7 +104,9 @@ class CancellationQuerySet(models.QuerySet["Cancellation"]):
 
     def outcome_unknown(self) -> Self:
         """The worklist "outcome unknown": nothing will be sent by itself any more, and nobody knows."""
-        return self.filter(state=CancellationState.UNCERTAIN).filter(Q(may_resend=False) | ~Q(needs_person=""))
+        # A batch that was paused asks nothing once more, maybe for ever.
+        is_left = Q(may_resend=False) | ~Q(needs_person="") | HELD
+        return self.filter(is_left, state=CancellationState.UNCERTAIN)
 
     def stuck(self) -> Self:
         """The dead letters: given up by the workers until a person says what to do."""
@@ -143,6 +153,7 @@ class Cancellation(models.Model):
     lease_until = models.DateTimeField(null=True)
     may_resend = models.BooleanField(default=False)
     was_resent = models.BooleanField(default=False)
+    # An earlier sending of it, or an earlier request for its item that people settled, may have been carried out.
     was_uncertain = models.BooleanField(default=False)
     too_soon_count = models.PositiveSmallIntegerField(default=0)
     not_sent_count = models.PositiveSmallIntegerField(default=0)
@@ -206,15 +217,22 @@ class Cancellation(models.Model):
         """Whether it certainly has not been done and waits to be sent, for the first time or again."""
         return self.state in NOT_LEFT_STATES
 
+    @property
+    def is_asked_again(self) -> bool:
+        """Whether the desk will ask AssetPay once more by itself: nobody gave it up, and no batch holds it."""
+        if not self.may_resend or self.needs_person:
+            return False
+        return self.batch is None or str(self.batch.state) == GOING
+
     def settle_refusal(self, now: datetime) -> str:
         """Why a person may not settle this at `now`, in a sentence; empty where it may be."""
         if self.state == CancellationState.UNCERTAIN:
-            if self.may_resend and not self.needs_person:
+            if self.is_asked_again:
                 return gettext("The desk asks AssetPay once more by itself first.")
             return ""
         if self.state != CancellationState.ACCEPTED:
             return gettext("There is nothing to settle: {state}.").format(state=self.get_state_display().lower())
-        open_long = (self.accepted_at or self.changed_at) + ACCEPTED_OPEN_LONG
+        open_long = (self.accepted_at or self.changed_at) + OPEN_LONG
         if now < open_long:
             return gettext("AssetPay accepted it; give it until {at} UTC to end.").format(at=f"{open_long:%H:%M:%S}")
         return ""
@@ -228,15 +246,20 @@ class Cancellation(models.Model):
     def settle_evidence(self) -> str:
         """What AssetPay showed after the last request, so that one person may settle it as not done; else empty.
 
-        A request may still be on its way when its answer is given up, so only what was seen some time later counts;
-        what was accepted takes its time, and only a long silence speaks against it.
+        What was accepted, or may have been, takes its time: the item stays open meanwhile, and only a long silence
+        speaks against it.
         """
-        accepted = self.state == CancellationState.ACCEPTED
         last = self.last_asked_at
-        if self.seen_open_at is None or last is None:
+        if self.seen_open_at is None or last is None or self.seen_open_at < last + OPEN_LONG:
             return ""
-        counts_from = last + (ACCEPTED_OPEN_LONG if accepted else UNKNOWN_SEEN_AFTER)
-        return f"AssetPay showed it open: {self.seen_open_by}" if self.seen_open_at >= counts_from else ""
+        return f"AssetPay showed it open: {self.seen_open_by}"
+
+    @property
+    def word(self) -> str:
+        """Where it stands, for the screens: what people settled was not refused by AssetPay."""
+        if self.state == CancellationState.REFUSED and self.ended_because:
+            return gettext("Settled as not done")
+        return str(self.get_state_display())
 
     @property
     def sentence(self) -> str:

@@ -108,6 +108,8 @@ VALUE_WORDS: dict[str, Callable[[str], str]] = {
     "cause": labels(RefundCause),
     "document": _document,
     "factor": lambda value: str(FACTORS.get(value, value)),
+    # Whole: they say which rows somebody took away.
+    "filters": mask_token,
     "form": lambda value: str(FORMS.get(value, value)),
     "game": game_words,
     "item_status": status_words,

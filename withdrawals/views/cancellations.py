@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
@@ -39,9 +40,21 @@ class CancellationRow:
         return getattr(self.asked, "settlement", None)
 
     @property
+    def proposed(self) -> Settlement | None:
+        """What one person proposed and nobody approved yet."""
+        settlement = self.settlement
+        return settlement if settlement and settlement.settled_at is None and self.asked.is_open else None
+
+    @cached_property
+    def void_because(self) -> str:
+        """Why that cannot be approved any more; empty where it can be."""
+        return self.proposed.void_because() if self.proposed else ""
+
+    @property
     def can_settle(self) -> bool:
-        """Whether this person may settle it now."""
-        return self.may_settle and not self.asked.settle_refusal(self.now)
+        """Whether this person may settle it now, or propose that."""
+        is_proposed = self.proposed is not None and not self.void_because
+        return self.may_settle and not is_proposed and not self.asked.settle_refusal(self.now)
 
 
 @require_safe
@@ -56,7 +69,7 @@ def cancellations_page(request: DeskRequest, *, problem: str = "", status: int =
     """The list as an answer; `problem` and its status where an act on one of its rows was refused."""
     now, may_settle = timezone.now(), request.user.may("settle_cancellation")
     requests = Cancellation.objects.select_related(
-        "item__trade", "requested_by", "settlement__proposed_by", "settlement__approved_by"
+        "item__trade", "requested_by", "batch", "settlement__proposed_by", "settlement__approved_by"
     )
     filters = CancellationFilter(request.GET, queryset=requests)
     return render_list(

@@ -43,7 +43,7 @@ def pending_words(asked: Cancellation, customs: Customs, now: datetime) -> str:
             )
         case CancellationState.ACCEPTED:
             return _accepted(asked, customs, now)
-        case CancellationState.UNCERTAIN if asked.may_resend:
+        case CancellationState.UNCERTAIN if asked.is_asked_again:
             return gettext("The answer was lost; the desk asks once more by itself. Nobody needs to act yet.")
         case CancellationState.UNCERTAIN:
             return gettext(

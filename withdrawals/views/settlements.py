@@ -14,6 +14,7 @@ from withdrawals.actions.cancellations import RetryRefused, retry_cancellation
 from withdrawals.actions.settlements import SettleRefused, approve_settlement, settle_cancellation
 from withdrawals.forms import SettleForm
 from withdrawals.models import Cancellation, Settlement
+from withdrawals.models.settlement import fingerprint_to_settle
 from withdrawals.views.access import DeskRequest, SeeOther, needs, safe_next, screen_origin
 from withdrawals.views.cancellations import cancellations_page
 from withdrawals.views.dialogs import dialog_answer
@@ -33,7 +34,7 @@ def cancellation_settle(request: DeskRequest, pk: int) -> HttpResponse:
             cancellation_id=pk, **form.cleaned_data, actor=request.user, origin=screen_origin(request), now=now
         )
     except SettleRefused as refused:
-        asked.refresh_from_db()
+        asked = get_object_or_404(Cancellation.objects.select_related("item__trade", "requested_by"), pk=pk)
         return _dialog(request, asked, form, now=now, refusal=str(refused), status=409)
     done = settlement.settled_at is not None
     messages.success(
@@ -55,6 +56,7 @@ def _dialog(
         "form": form,
         "refusal": refusal or asked.settle_refusal(now),
         "evidence": asked.settle_evidence(),
+        "seen": fingerprint_to_settle(asked),
         "attempts": asked.attempts.order_by("number"),
         "back": safe_next(request, reverse("cancellation_list")),
     }
@@ -67,7 +69,8 @@ def settlement_approve(request: DeskRequest, pk: int) -> HttpResponse:
     """POST /settlements/<pk>/approve/: the second person's yes; 409 for one's own, or where news came first."""
     now = timezone.now()
     try:
-        approve_settlement(settlement_id=pk, actor=request.user, origin=screen_origin(request), now=now)
+        seen = request.POST.get("seen", "")
+        approve_settlement(settlement_id=pk, seen=seen, actor=request.user, origin=screen_origin(request), now=now)
     except Settlement.DoesNotExist as error:
         raise Http404("No such settlement.") from error
     except SettleRefused as refused:

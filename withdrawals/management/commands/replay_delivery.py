@@ -1,4 +1,7 @@
-"""`manage.py replay_delivery ID`: send stored callbacks through the corridor once more."""
+"""`manage.py replay_delivery ID`: send stored callbacks through the corridor once more.
+
+An ID is AssetPay's, whatever it looks like; our own number is named with `--number`.
+"""
 
 from typing import Any
 
@@ -13,23 +16,28 @@ from withdrawals.models import Delivery, Source
 class Command(BaseCommand):
     """Says for each what changed, or with --dry-run what would."""
 
-    help = "Replay stored callbacks, by our own number or by AssetPay's delivery id."
+    help = "Replay stored callbacks, by AssetPay's delivery id or by our own number."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The deliveries."""
-        parser.add_argument("deliveries", nargs="+", metavar="ID")
+        parser.add_argument("deliveries", nargs="*", metavar="ID", help="AssetPay's delivery id")
+        parser.add_argument(
+            "--number", dest="numbers", action="append", type=int, default=[], metavar="N", help="our own number"
+        )
         parser.add_argument("--dry-run", action="store_true", help="only say what would change")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """One after the other, each in a transaction of its own."""
         origin = Origin(Source.COMMAND, name="replay_delivery")
-        for wanted in options["deliveries"]:
-            rows = (
-                Delivery.objects.filter(pk=wanted) if wanted.isdigit() else Delivery.objects.filter(delivery_id=wanted)
-            )
-            delivery = rows.order_by("pk").first()
+        wanted = [("delivery_id", each) for each in options["deliveries"]]
+        wanted += [("pk", each) for each in options["numbers"]]
+        if not wanted:
+            raise CommandError("Say which: AssetPay's delivery id, or --number and our own.")
+        for column, name in wanted:
+            delivery = Delivery.objects.filter(**{column: name}).order_by("pk").first()
             if delivery is None:
-                raise CommandError(f"There is no delivery {wanted}.")
+                hint = "" if column == "pk" or not name.isdecimal() else f" Our own number would be --number {name}."
+                raise CommandError(f"There is no delivery {name}.{hint}")
             replayed = replay_delivery(
                 delivery_id=delivery.pk, origin=origin, now=timezone.now(), dry_run=options["dry_run"]
             )
