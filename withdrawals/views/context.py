@@ -101,7 +101,7 @@ class Desk:
     @cached_property
     def roles(self) -> str:
         """The roles of whoever is logged in."""
-        return role_words(self._request.user.groups.order_by("name").values_list("name", flat=True))
+        return role_words(self._request.user.role_names)
 
     @cached_property
     def unmarked_approval(self) -> Delivery | None:
