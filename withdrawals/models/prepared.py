@@ -33,6 +33,12 @@ def rows_of(makes: Makes, *shape: Hashable, **values: Value) -> list[tuple[Any, 
     is given, so that it is found again as a parameter; RuntimeError where it does not. A tuple of keys may have any
     length but none.
     """
+    found, statement = raw_rows_of(makes, *shape, **values)
+    return [converted(row, statement) for row in found] if statement.converters else found
+
+
+def raw_rows_of(makes: Makes, *shape: Hashable, **values: Value) -> tuple[list[tuple[Any, ...]], Statement]:
+    """The same as the database's driver has them; `converted` makes of each what Python holds."""
     lengths = tuple((name, len(value) if isinstance(value, tuple) else 0) for name, value in values.items())
     kinds = tuple(type(value) for value in values.values())
     statement = _written(makes, shape, lengths, kinds, connection.vendor)
@@ -42,11 +48,11 @@ def rows_of(makes: Makes, *shape: Hashable, **values: Value) -> list[tuple[Any, 
         parameters[place] = given[number]
     with connection.cursor() as cursor:
         cursor.execute(statement.sql, parameters)
-        found: list[tuple[Any, ...]] = cursor.fetchall()
-    return [_converted(row, statement) for row in found] if statement.converters else found
+        return cursor.fetchall(), statement
 
 
-def _converted(row: Sequence[Any], statement: Statement) -> tuple[Any, ...]:
+def converted(row: Sequence[Any], statement: Statement) -> tuple[Any, ...]:
+    """One row of `statement` as Python holds it."""
     values = list(row)
     for column, converters, expression in statement.converters:
         value = values[column]

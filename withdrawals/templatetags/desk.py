@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 from typing import Any
 
 from babel.numbers import format_currency
@@ -14,7 +15,7 @@ from django.utils.dates import MONTHS_3
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import get_current_timezone
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import get_language, gettext, gettext_lazy
 
 from withdrawals.models import ROLE_PERMISSIONS, Game, RefundCause, RefundState, Role, Status
 from withdrawals.models.masking import mask_tokens
@@ -182,9 +183,15 @@ def relative(moment: datetime, now: datetime) -> str:
     seconds = int(abs((now - moment).total_seconds()))
     if seconds < 1:
         return gettext("now")
-    length, words = next(pair for pair in LENGTHS if seconds >= pair[0])
-    span = str(words).format(count=seconds // length)
-    return (gettext("in {span}") if moment > now else gettext("{span} ago")).format(span=span)
+    length = next(length for length, _ in LENGTHS if seconds >= length)
+    return _span(get_language(), seconds // length, length, moment > now)
+
+
+@lru_cache(maxsize=5_000)
+def _span(language: str | None, count: int, length: int, is_ahead: bool) -> str:
+    """Such a time in words. Looking up words takes most of the time that a row of a list takes, and they are few."""
+    span = str(dict(LENGTHS)[length]).format(count=count)
+    return (gettext("in {span}") if is_ahead else gettext("{span} ago")).format(span=span)
 
 
 @register.simple_tag(takes_context=True)
