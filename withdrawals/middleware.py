@@ -16,7 +16,6 @@ from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
 from django.utils.crypto import constant_time_compare
-from django.utils.functional import SimpleLazyObject
 from django.utils.http import urlencode
 from django.utils.translation import get_language_from_request
 from django_htmx.middleware import HtmxDetails
@@ -104,7 +103,8 @@ class WhoAsks(AuthenticationMiddleware):
     def process_request(self, request: HttpRequest) -> None:
         """Put the person, or nobody, on the request."""
         super().process_request(request)
-        request.user = SimpleLazyObject(lambda: _person(request))  # type: ignore[assignment] # stands for the person
+        # At once: the language of each answer asks for it anyway, and whatever stands in between costs at each use.
+        request.user = _person(request)
 
 
 def _person(request: HttpRequest) -> User | AnonymousUser:

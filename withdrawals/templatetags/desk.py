@@ -180,11 +180,16 @@ def written(local: datetime) -> str:
 
 def relative(moment: datetime, now: datetime) -> str:
     """How long ago or how far ahead, in one unit. `static/js/countdown.js` says the same in the browser."""
+    return relative_in(get_language(), moment, now)
+
+
+def relative_in(language: str | None, moment: datetime, now: datetime) -> str:
+    """The same in the language that is active, for many at once."""
     seconds = int(abs((now - moment).total_seconds()))
     if seconds < 1:
         return gettext("now")
     length = next(length for length, _ in LENGTHS if seconds >= length)
-    return _span(get_language(), seconds // length, length, moment > now)
+    return _span(language, seconds // length, length, moment > now)
 
 
 @lru_cache(maxsize=5_000)

@@ -97,7 +97,12 @@ def _there(person: int, since: datetime) -> QuerySet[Presence, Any]:
 
 def rows_left[Row: Model](request: DeskRequest, queryset: QuerySet[Row], shown: Iterable[Row]) -> list[Row]:
     """Rows that the asking page still has on its screen and that this page of the list no longer holds."""
-    if not asks_for_itself(request):
-        return []
-    keys = set(keys_in(request.headers[LIVE_HEADER])) - {row.pk for row in shown}
+    keys = keys_left(request, shown)
     return list(queryset.filter(pk__in=keys)) if keys else []
+
+
+def keys_left(request: DeskRequest, shown: Iterable[Any]) -> set[int]:
+    """Their keys; none where a person asks."""
+    if not asks_for_itself(request):
+        return set()
+    return set(keys_in(request.headers[LIVE_HEADER])) - {row.pk for row in shown}

@@ -21,7 +21,7 @@ from withdrawals.templatetags.desk import UNDO
 from withdrawals.views.access import DeskRequest, SeeOther, needs, safe_next, screen_origin
 from withdrawals.views.dialogs import dialog_answer
 from withdrawals.views.finding import Found, find_items
-from withdrawals.views.fresh import keeps_fresh, rows_left
+from withdrawals.views.fresh import keeps_fresh, keys_left
 from withdrawals.views.kept_pages import kept_page, may_be_kept
 from withdrawals.views.paging import BadCursor, Page, keyset_page
 from withdrawals.views.rows import beside, changes_at, facts_of, one_row, row_texts, tab_page
@@ -60,7 +60,8 @@ def items_page(request: DeskRequest, found: Found, *, problem: str = "", status:
         problem = gettext("{error} This is its beginning.").format(error=error)
         page, facts = _page(found, laid.order, "")
     problem = problem or found.problem or laid.problem
-    left = rows_left(request, facts_of(Item.objects.all()), page.rows)
+    keys = keys_left(request, page.rows)
+    left = list(facts_of(Item.objects.filter(pk__in=keys))) if keys else []
     known = beside([*page.rows, *left], person=request.user, now=found.now)
     saved = shown_views(request, SavedList.ITEMS, lambda query: find_items(query, now=found.now).items)
     request.counts = count_desk(found.now)

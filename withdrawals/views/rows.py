@@ -26,7 +26,7 @@ from withdrawals.models import Cancellation, Item, Refund, Trade, User
 from withdrawals.models.cancellation import OPEN_STATES
 from withdrawals.models.item import cancel_window
 from withdrawals.models.prepared import Statement, converted, raw_rows_of, rows_of
-from withdrawals.templatetags.desk import relative
+from withdrawals.templatetags.desk import relative_in
 from withdrawals.templatetags.kept import Slot
 from withdrawals.views.access import DeskRequest, way_back
 from withdrawals.views.paging import PAGE_SIZE, Page, Place, ordered_from, page_at
@@ -264,8 +264,9 @@ def _made[Row: Model](model: type[Row], names: tuple[str, ...], values: tuple[An
 
 def fill(pieces: Pieces, filled: dict[str, str], now: datetime | None) -> Iterator[str]:
     """The text of these pieces; without `now` the times stay slots."""
+    language = get_language()
     for piece in pieces:
         if isinstance(piece, datetime):
-            yield Slot.time(piece) if now is None else relative(piece, now)
+            yield Slot.time(piece) if now is None else relative_in(language, piece, now)
         else:
             yield filled.get(piece, piece)
