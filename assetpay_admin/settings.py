@@ -156,7 +156,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "withdrawals.middleware.WhoAsks",
     "withdrawals.middleware.language_and_zone",
     "withdrawals.middleware.login_for_htmx",
     "withdrawals.middleware.session_limits",
@@ -314,6 +314,7 @@ SOCIALACCOUNT_PROVIDERS = {
     }
 }
 
+SESSION_ENGINE = "withdrawals.sessions"
 SESSION_COOKIE_AGE = 10 * 60 * 60
 SESSION_IDLE_SECONDS = 15 * 60
 SESSION_COOKIE_HTTPONLY = True

@@ -1,23 +1,25 @@
 """A hundred screens with the items list open: what they cost while nothing changes, and while something does."""
 
-import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from benchmarks.desk import browser
 from benchmarks.intake import serve
 from benchmarks.report import Row
-from withdrawals.models import Cancellation, CancellationState, Item, User
+from withdrawals.actions.audit import Fact, Origin, record
+from withdrawals.models import Item, Source, Status, User
 
 AGENTS, ROWS, SECONDS = 100, 50, 20.0
+ADDRESS = "/items/?tab=all"
 # As static/js/live.js asks.
 EVERY_SECONDS = 4.0
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -25,7 +27,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 def measure_live(person: User) -> list[Row]:
     """Share of one core that the web processes use, by how often a row of the page changes."""
-    items = list(Item.objects.filter(cancellations=None).order_by("-opened_at")[:ROWS].values_list("pk", flat=True))
+    items = list(Item.objects.order_by("-opened_at", "-pk")[:ROWS].values_list("pk", flat=True))
     sessions = [browser(person).cookies[settings.SESSION_COOKIE_NAME].value for _ in range(AGENTS)]
     connection.close()
     rows = []
@@ -38,7 +40,7 @@ def measure_live(person: User) -> list[Row]:
             ("one change in 5 s", 5.0, 15),
             ("2 a second", 0.5, 30),
         ):
-            answers: list[bool] = []
+            answers: list[int] = []
             used = _cpu_seconds(server.pid)
             started, ends_at = time.monotonic(), time.monotonic() + SECONDS
             screens = [
@@ -52,37 +54,35 @@ def measure_live(person: User) -> list[Row]:
                 screen.join()
             took = time.monotonic() - started
             share = 100 * (_cpu_seconds(server.pid) - used) / took
-            detail = f"{len(answers) / took:.0f} questions a second, {answers.count(False)} refused"
+            said = Counter(answers)
+            unchanged, pages = said.pop(HTTPStatus.NOT_MODIFIED, 0), said.pop(HTTPStatus.OK, 0)
+            detail = f"{len(answers) / took:.0f} a second: {unchanged} unchanged, {pages} pages, {said.total()} refused"
             rows.append(Row(f"100 agents, {name}", share, "% of a core", goal, detail=detail))
     return rows
 
 
-def _screen(port: int, session: str, items: list[int], ends_at: float, number: int, answers: list[bool]) -> None:
-    """One browser: asks which rows are current, and for each that is not, the row."""
-    headers = {"Cookie": f"{settings.SESSION_COOKIE_NAME}={session}", "Host": "localhost", "HX-Request": "true"}
-    address = f"/live/items/?ids={','.join(map(str, items))}"
-    known: dict[str, str] = {}
+def _screen(port: int, session: str, items: list[int], ends_at: float, number: int, answers: list[int]) -> None:
+    """One browser: its page asks for itself, as static/js/live.js does. Each time over a new connection."""
+    headers = {
+        "Cookie": f"{settings.SESSION_COOKIE_NAME}={session}",
+        "Host": "localhost",
+        "HX-Request": "true",
+        "HX-Current-URL": f"http://localhost{ADDRESS}",
+        "X-Background": "1",
+        "X-Live": ",".join(map(str, items)),
+    }
     time.sleep(EVERY_SECONDS * number / AGENTS)
     while time.monotonic() < ends_at:
         next_at = time.monotonic() + EVERY_SECONDS
         caller = HTTPConnection("127.0.0.1", port, timeout=30)
-        caller.request("GET", address, headers=headers)
+        caller.request("GET", ADDRESS, headers=headers)
         response = caller.getresponse()
-        body = response.read()
-        answers.append(response.status == 200)
-        told = {key: row["version"] for key, row in _rows(body)} if response.status == 200 else known
-        for key in [key for key, version in told.items() if known.get(key, version) != version]:
-            caller.request("GET", f"/items/{key}/row/", headers=headers)
-            answers.append(caller.getresponse().read() != b"")
-        known = told
+        response.read()
+        answers.append(response.status)
+        if response.status == HTTPStatus.OK:
+            headers["If-None-Match"] = response.headers["ETag"]
         caller.close()
         time.sleep(max(0.0, next_at - time.monotonic()))
-
-
-def _rows(body: bytes) -> Iterator[tuple[str, dict[str, str]]]:
-
-    told = json.loads(body)
-    yield from ((key, row) for key, row in told.items() if isinstance(row, dict) and "version" in row)
 
 
 def _change(person: User, items: list[int], every: float, ends_at: float) -> None:
@@ -90,14 +90,12 @@ def _change(person: User, items: list[int], every: float, ends_at: float) -> Non
     while every and time.monotonic() < ends_at - every:
         time.sleep(every)
         now, item = timezone.now(), items[number % len(items)]
-        asked = Cancellation.objects.filter(item=item).first()
-        if asked is None:
-            Cancellation.objects.create(
-                item_id=item, number=1, state=CancellationState.CONFIRMED, reason="benchmark", requested_by=person,
-                requested_at=now, changed_at=now, send_from=now, ended_at=now,
-            )  # fmt: skip
-        else:
-            Cancellation.objects.filter(pk=asked.pk).update(changed_at=now)
+        with transaction.atomic():
+            changed = Item.objects.select_related("trade").get(pk=item)
+            status = Status.HOLD if changed.status != Status.HOLD else Status.ACTIVE
+            Item.objects.filter(pk=item).update(status=status, status_changed_at=now)
+            fact = Fact("item.changed", item=changed, after={"status": status})
+            record([fact], origin=Origin(Source.SCREEN, actor=person), now=now)
         number += 1
 
 

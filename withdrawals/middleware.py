@@ -6,19 +6,23 @@ from collections.abc import Callable
 from allauth.account.authentication import get_authentication_records
 from allauth.mfa.models import Authenticator
 from django.conf import settings
-from django.contrib.auth import logout
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user, logout
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
+from django.utils.crypto import constant_time_compare
 from django.utils.http import urlencode
 from django.utils.translation import get_language_from_request
 from django_htmx.middleware import HtmxDetails
 from django_structlog.middlewares import RequestMiddleware
 
 from withdrawals.models import User
+from withdrawals.models.known_person import read_person
 from withdrawals.sessions import has_ended, note_use
 
 CALLBACK_PATH = "/callbacks/"
@@ -88,6 +92,29 @@ def readable_requests(get_response: GetResponse) -> GetResponse:
         return get_response(request)
 
     return middleware
+
+
+class WhoAsks(AuthenticationMiddleware):
+    """Who asks, read from the database with every request, in two statements that are written once.
+
+    It says yes only where Django would; whatever else a session holds, Django itself decides.
+    """
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Put the person, or nobody, on the request."""
+        super().process_request(request)
+        # At once: the language of each answer asks for it anyway, and whatever stands in between costs at each use.
+        request.user = _person(request)
+
+
+def _person(request: HttpRequest) -> User | AnonymousUser:
+    session = request.session
+    key, signature = str(session.get(SESSION_KEY, "")), str(session.get(HASH_SESSION_KEY, ""))
+    if session.get(BACKEND_SESSION_KEY) in settings.AUTHENTICATION_BACKENDS and key.isdecimal():
+        person = read_person(int(key))
+        if person and person.is_active and constant_time_compare(signature, person.get_session_auth_hash()):
+            return person
+    return get_user(request)
 
 
 def session_limits(get_response: GetResponse) -> GetResponse:

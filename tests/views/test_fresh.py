@@ -64,8 +64,8 @@ def number_of(response: HttpResponse) -> int:
     return int(response["ETag"].strip('"').partition("-")[0])
 
 
-# Session, person, two of permissions; the head of the log, the open requests, who is there.
-QUERIES_WHEN_NOTHING_CHANGED = 7
+# Session, person, what they may; the head of the log, the open requests, who is there.
+QUERIES_WHEN_NOTHING_CHANGED = 6
 
 
 def test_nothing_new_costs_three_queries_beside_the_log_in(

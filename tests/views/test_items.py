@@ -229,9 +229,9 @@ def test_the_list_costs_the_same_however_long(agent: Client, many: int, django_a
         agent.get("/items/?tab=all")
 
 
-# Session, person, two of permissions; and besides these six: all counts, the page, its cancellations, who is there, the
-# saved views, the roles.
-QUERIES_OF_THE_LIST = 10
+# Session, person, what they may; and besides these five: all counts, the page, its cancellations, who is there, the
+# saved views.
+QUERIES_OF_THE_LIST = 8
 
 
 def test_the_merchants_own_trade_is_called_so(agent: Client) -> None:

@@ -153,8 +153,8 @@ def test_a_row_whose_moment_has_passed_is_asked_for_again(agent: Client) -> None
         assert version() != before
 
 
-# Session, person, two of permissions; items, their cancellations, who is there.
-QUERIES_OF_THE_POLL = 7
+# Session, person, what they may; items, their cancellations, who is there.
+QUERIES_OF_THE_POLL = 6
 
 
 @pytest.mark.parametrize("many", [1, 50])

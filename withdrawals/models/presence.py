@@ -14,10 +14,9 @@ PRESENT_FOR = timedelta(seconds=45)
 class PresenceQuerySet(models.QuerySet["Presence"]):
     """Reads of presences."""
 
-    def of_others(self, person: models.Model, now: datetime) -> Self:
-        """Everybody but `person` who is still there, in the order of their e-mails."""
-        there = self.filter(seen_at__gt=now - PRESENT_FOR).exclude(person=person)
-        return there.order_by("person__email")
+    def of_others(self, person: int, *, since: datetime) -> Self:
+        """Everybody but the person with this key who was there after `since`, in the order of their e-mails."""
+        return self.filter(seen_at__gt=since).exclude(person=person).order_by("person__email")
 
     def places(self) -> models.QuerySet["Presence", tuple[int | None, int, str]]:
         """The item (None for the whole trade), the trade and the person's e-mail of each."""

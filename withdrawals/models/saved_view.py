@@ -1,12 +1,13 @@
 """A saved view: the filters of a list under a name, for oneself or for the whole team."""
 
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
-from django.db import models
-from django.db.models import Q
+from django.db import connection, models
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext, gettext_lazy
 
+from withdrawals.models.prepared import rows_of
 from withdrawals.models.user import User
 
 
@@ -29,11 +30,10 @@ class SavedList(models.TextChoices):
 class SavedViewQuerySet(models.QuerySet["SavedView"]):
     """Reads of saved views."""
 
-    def of(self, saved_list: SavedList, person: User) -> Self:
-        """What this person sees above a list: the team's first, then their own."""
+    def of(self, saved_list: str, person: int) -> Self:
+        """What the person with this key sees above a list: the team's first, then their own."""
         visible = Q(is_shared=True) | Q(owner=person)
-        found = self.filter(visible, saved_list=saved_list).select_related("owner")
-        return found.order_by("-is_shared", "name", "pk")
+        return self.filter(visible, saved_list=saved_list).order_by("-is_shared", "name", "pk")
 
 
 class SavedView(models.Model):
@@ -63,3 +63,20 @@ class SavedView(models.Model):
         if person.pk == self.owner_id or (self.is_shared and person.may("manage_people")):
             return ""
         return gettext("Only {who} or an admin can remove this view.").format(who=self.owner)
+
+
+COLUMNS = tuple(field.attname for field in SavedView._meta.concrete_fields)
+
+
+def seen_views(saved_list: SavedList, person: User) -> list[SavedView]:
+    """What this person sees above a list; of each view's owner no more than key and e-mail."""
+    views = []
+    for *columns, email in rows_of(_seen, saved_list=saved_list.value, person=person.pk):
+        view = SavedView.from_db(connection.alias, COLUMNS, columns)
+        view.owner = User(pk=view.owner_id, email=email)
+        views.append(view)
+    return views
+
+
+def _seen(saved_list: str, person: int) -> QuerySet[SavedView, Any]:
+    return SavedView.objects.of(saved_list, person).values_list(*COLUMNS, "owner__email")

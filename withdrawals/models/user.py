@@ -7,6 +7,7 @@ from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Lower
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy, gettext_noop
 
 
@@ -133,7 +134,7 @@ class User(AbstractUser):
         """What a session must carry to stay this person's: void after a new password, and after `end_sessions`."""
         return f"{super().get_session_auth_hash()}:{self.session_epoch}"
 
-    @property
+    @cached_property
     def role_names(self) -> list[str]:
-        """The roles of this person; `people()` has them at hand."""
+        """The roles of this person when they were first asked for; `people()` and `read_person` have them at hand."""
         return sorted(group.name for group in self.groups.all())

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 from typing import Any
 
 from babel.numbers import format_currency
@@ -14,7 +15,7 @@ from django.utils.dates import MONTHS_3
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import get_current_timezone
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import get_language, gettext, gettext_lazy
 
 from withdrawals.models import ROLE_PERMISSIONS, Game, RefundCause, RefundState, Role, Status
 from withdrawals.models.masking import mask_tokens
@@ -180,12 +181,23 @@ def written(local: datetime) -> str:
 
 def relative(moment: datetime, now: datetime) -> str:
     """How long ago or how far ahead, in one unit. `static/js/countdown.js` says the same in the browser."""
+    return relative_in(get_language(), moment, now)
+
+
+def relative_in(language: str | None, moment: datetime, now: datetime) -> str:
+    """The same in the language that is active, for many at once."""
     seconds = int(abs((now - moment).total_seconds()))
     if seconds < 1:
         return gettext("now")
-    length, words = next(pair for pair in LENGTHS if seconds >= pair[0])
-    span = str(words).format(count=seconds // length)
-    return (gettext("in {span}") if moment > now else gettext("{span} ago")).format(span=span)
+    length = next(length for length, _ in LENGTHS if seconds >= length)
+    return _span(language, seconds // length, length, moment > now)
+
+
+@lru_cache(maxsize=5_000)
+def _span(language: str | None, count: int, length: int, is_ahead: bool) -> str:
+    """Such a time in words. Looking up words takes most of the time that a row of a list takes, and they are few."""
+    span = str(dict(LENGTHS)[length]).format(count=count)
+    return (gettext("in {span}") if is_ahead else gettext("{span} ago")).format(span=span)
 
 
 @register.simple_tag(takes_context=True)

@@ -30,6 +30,7 @@ class DeskRequest(HttpRequest):
     user: User  # LoginRequiredMiddleware lets nobody else in
     htmx: HtmxDetails
     counts: Counts  # what a page has counted, for the rail around it
+    is_kept: bool  # whether its page is made to be kept as text
 
 
 class SeeOther(HttpResponseRedirect):

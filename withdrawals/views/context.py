@@ -13,7 +13,8 @@ from django.utils.translation import gettext
 
 from withdrawals.models import Alarm, AlarmKind, Counts, Delivery, count_desk
 from withdrawals.models.delivery import WARN_FOR
-from withdrawals.templatetags.desk import relative, role_words
+from withdrawals.templatetags.desk import iso, relative, role_words
+from withdrawals.templatetags.kept import Slot
 from withdrawals.views.access import DeskRequest, way_back
 from withdrawals.views.fresh import asks_for_itself
 from withdrawals.views.script_words import script_words
@@ -84,9 +85,19 @@ class Desk:
         """The page that a form comes back to, without JavaScript too."""
         return way_back(self._request)
 
+    @property
+    def now_text(self) -> str:
+        """The same for machines."""
+        return Slot.NOW if self._is_kept else iso(self.now)
+
     def relative(self, moment: datetime) -> str:
         """How long ago or how far ahead."""
-        return relative(moment, self.now)
+        return Slot.time(moment) if self._is_kept else relative(moment, self.now)
+
+    @property
+    def _is_kept(self) -> bool:
+        """Whether this page is made to be kept: what differs by the second is filled in later."""
+        return getattr(self._request, "is_kept", False)
 
     @cached_property
     def is_member(self) -> bool:
@@ -101,7 +112,7 @@ class Desk:
     @cached_property
     def roles(self) -> str:
         """The roles of whoever is logged in."""
-        return role_words(self._request.user.groups.order_by("name").values_list("name", flat=True))
+        return role_words(self._request.user.role_names)
 
     @cached_property
     def unmarked_approval(self) -> Delivery | None:
@@ -118,7 +129,7 @@ class Desk:
         return list(Alarm.objects.ringing().exclude(kind=AlarmKind.APPROVALS_HERE))
 
     @cached_property
-    def rail(self) -> list[RailEntry]:
+    def rail(self) -> tuple[RailEntry, ...]:
         """The noun pages, in the order of the work, with what waits in each."""
         entries = [
             RailEntry("overview", gettext("Overview"), "gauge"),
@@ -145,7 +156,7 @@ class Desk:
             RailEntry("audit_list", gettext("Audit log"), "scroll-text", permission="see_audit"),
             RailEntry("person_list", gettext("People"), "users", permission="manage_people"),
         ]
-        return [entry for entry in entries if self._request.user.may(entry.permission)]
+        return tuple(entry for entry in entries if self._request.user.may(entry.permission))
 
     @property
     def pressing(self) -> int:

@@ -9,12 +9,14 @@ from functools import wraps
 from hashlib import sha256
 from typing import Any, Concatenate
 
-from django.db.models import Count, Max, Model, Q, QuerySet, Subquery, Sum
+from django.db.models import Count, Max, Model, Q, QuerySet, Subquery, Sum, Value
 from django.http import HttpResponse
 from django.utils import timezone
 
 from withdrawals.models import AuditHead, Cancellation, Item, Presence, User
 from withdrawals.models.item import cancel_window
+from withdrawals.models.prepared import rows_of
+from withdrawals.models.presence import PRESENT_FOR
 from withdrawals.views.access import DeskRequest
 
 LIVE_HEADER = "X-Live"
@@ -63,24 +65,44 @@ def desk_version(person: User, now: datetime) -> str:
     Each fact is an entry of the audit log, whose head only grows. Beside it count what the clock moves (an item that
     becomes old enough, a request whose moment has come), where the open requests stand, and who else is there.
     """
-    aged = Item.objects.filter(opened_at__lte=now - cancel_window()).order_by("-opened_at", "-pk").values("pk")[:1]
-    newest = Cancellation.objects.order_by("-pk").values("pk")[:1]
-    head = AuditHead.objects.annotate(aged=Subquery(aged), newest=Subquery(newest))
-    number, *moved = head.values_list("number", "aged", "newest").get(pk=1)
-    waiting = Cancellation.objects.open().aggregate(
-        many=Count("pk"),
-        keys=Sum("pk"),
-        changed_at=Max("changed_at"),
-        due=Count("pk", filter=Q(send_from__lte=now)),
-    )
-    there = list(Presence.objects.of_others(person, now).values_list("person", "item", "trade"))
+    ((number, *moved),) = rows_of(_head, aged_by=now - cancel_window())
+    waiting = rows_of(_waiting, now=now)
+    there = rows_of(_there, person=person.pk, since=now - PRESENT_FOR)
     rest = (person.pk, moved, waiting, there, int(now.timestamp()) // LOOK_ANYWAY_SECONDS)
     return f"{number}-{sha256(repr(rest).encode()).hexdigest()[:16]}"
 
 
+def _head(aged_by: datetime) -> QuerySet[AuditHead, Any]:
+    """The number of the last fact, the youngest item that is old enough, and the newest request."""
+    aged = Item.objects.filter(opened_at__lte=aged_by).order_by("-opened_at", "-pk").values("pk")[:1]
+    newest = Cancellation.objects.order_by("-pk").values("pk")[:1]
+    head = AuditHead.objects.annotate(aged=Subquery(aged), newest=Subquery(newest))
+    return head.filter(pk=1).values_list("number", "aged", "newest")
+
+
+def _waiting(now: datetime) -> QuerySet[Cancellation, Any]:
+    """Where the open requests stand, in one row; none where there are none."""
+    one_group = Cancellation.objects.open().order_by().values_list(Value(1))
+    return one_group.annotate(
+        many=Count("pk"),
+        keys=Sum("pk"),
+        latest=Max("changed_at"),
+        due=Count("pk", filter=Q(send_from__lte=now)),
+    )
+
+
+def _there(person: int, since: datetime) -> QuerySet[Presence, Any]:
+    return Presence.objects.of_others(person, since=since).values_list("person", "item", "trade")
+
+
 def rows_left[Row: Model](request: DeskRequest, queryset: QuerySet[Row], shown: Iterable[Row]) -> list[Row]:
     """Rows that the asking page still has on its screen and that this page of the list no longer holds."""
-    if not asks_for_itself(request):
-        return []
-    keys = set(keys_in(request.headers[LIVE_HEADER])) - {row.pk for row in shown}
+    keys = keys_left(request, shown)
     return list(queryset.filter(pk__in=keys)) if keys else []
+
+
+def keys_left(request: DeskRequest, shown: Iterable[Any]) -> set[int]:
+    """Their keys; none where a person asks."""
+    if not asks_for_itself(request):
+        return set()
+    return set(keys_in(request.headers[LIVE_HEADER])) - {row.pk for row in shown}

@@ -1,6 +1,7 @@
 """The worklist, one row of it, and the request to cancel an item: now, or when allowed."""
 
 from collections.abc import Callable
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -8,6 +9,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -19,9 +21,10 @@ from withdrawals.templatetags.desk import UNDO
 from withdrawals.views.access import DeskRequest, SeeOther, needs, safe_next, screen_origin
 from withdrawals.views.dialogs import dialog_answer
 from withdrawals.views.finding import Found, find_items
-from withdrawals.views.fresh import keeps_fresh, rows_left
-from withdrawals.views.paging import BadCursor, keyset_page
-from withdrawals.views.rows import facts_of, one_row, row_texts
+from withdrawals.views.fresh import keeps_fresh, keys_left
+from withdrawals.views.kept_pages import kept_page, may_be_kept
+from withdrawals.views.paging import BadCursor, Page, keyset_page
+from withdrawals.views.rows import beside, changes_at, facts_of, one_row, row_texts, tab_page
 from withdrawals.views.saved_views import shown_views
 from withdrawals.views.tables import Order, layout
 from withdrawals.views.worklist import TABS, ItemRow, count_up_to, for_rows, item_row
@@ -51,36 +54,65 @@ def items_page(request: DeskRequest, found: Found, *, problem: str = "", status:
     """The worklist as an answer; `problem` and its status also where something else than the address was wrong."""
     usual = Order("opened", "opened_at", goes_down=found.tab.newest_first)
     laid = layout(request.GET, usual=usual, orders=ORDERS, columns=COLUMNS)
-    items = facts_of(found.items)
-    if laid.order.by == "shown_price":
-        items = facts_of(found.items.annotate(shown_price=ShownPrice("first_price", "price")), "shown_price")
     try:
-        page = keyset_page(items, by=laid.order.by, newest_first=laid.order.goes_down, cursor=found.cursor)
+        page, facts = _page(found, laid.order, found.cursor)
     except BadCursor as error:
         problem = gettext("{error} This is its beginning.").format(error=error)
-        page = keyset_page(items, by=laid.order.by, newest_first=laid.order.goes_down, cursor="")
+        page, facts = _page(found, laid.order, "")
     problem = problem or found.problem or laid.problem
-    left = rows_left(request, facts_of(Item.objects.all()), page.rows)
+    keys = keys_left(request, page.rows)
+    left = list(facts_of(Item.objects.filter(pk__in=keys))) if keys else []
+    known = beside([*page.rows, *left], person=request.user, now=found.now)
+    saved = shown_views(request, SavedList.ITEMS, lambda query: find_items(query, now=found.now).items)
     request.counts = count_desk(found.now)
     if found.text and not found.is_id:
         counts = {each: count_up_to(query) for each, query in zip(TABS, found.by_tab, strict=True)}
     else:
         counts = {each: str(getattr(request.counts, each.name)) for each in TABS}
     is_tab = not found.is_id and found.batch is None
-    context = {
-        "page": page,
-        "rows": row_texts([*page.rows, *left], request=request, now=found.now, is_ticked=found.batch is not None),
-        "layout": laid,
-        "saved": shown_views(request, SavedList.ITEMS, lambda query: find_items(query, now=found.now).items),
-        "tabs": list(counts.items()),
-        "tab": found.tab_asked,
-        "q": found.text,
-        "is_id": found.is_id,
-        "batch": found.batch,
-        "matching": counts[found.tab] if is_tab else count_up_to(found.items),
-        "problem": problem,
-    }
-    return render(request, "items.html", context, status=status if status != 200 else 400 if problem else 200)
+    matching = counts[found.tab] if is_tab else count_up_to(found.items)
+
+    def shown() -> dict[str, Any]:
+        rows, is_ticked = [*facts(), *left], found.batch is not None
+        texts = row_texts(rows, request=request, now=found.now, is_ticked=is_ticked, known=known)
+        return {
+            "page": page,
+            "rows": SafeString("".join(texts)),
+            "layout": laid,
+            "saved": saved,
+            "tabs": tuple(counts.items()),
+            "tab": found.tab_asked,
+            "q": found.text,
+            "is_id": found.is_id,
+            "batch": found.batch,
+            "matching": matching,
+            "problem": problem,
+        }
+
+    status = status if status != 200 else 400 if problem else 200
+    if status != 200 or not may_be_kept(request):
+        return render(request, "items.html", shown(), status=status)
+    return kept_page(
+        request,
+        "items.html",
+        (tuple(page.rows), tuple(left), known, saved.facts, request.counts, tuple(counts.values()), matching),
+        now=found.now,
+        shown=shown,
+        changes_at=lambda: changes_at([*facts(), *left], known.asked),
+        is_personal=bool(saved.chips),
+    )
+
+
+def _page(found: Found, order: Order, cursor: str) -> tuple[Page[Any], Callable[[], list[Any]]]:
+    """The page, and what its rows show: a whole tab's is made only where it is asked for."""
+    if order.by == "opened_at" and not found.text and found.batch is None:
+        of_tab = tab_page(found.tab, goes_down=order.goes_down, cursor=cursor, now=found.now)
+        return of_tab.page, of_tab.facts
+    items = facts_of(found.items)
+    if order.by == "shown_price":
+        items = facts_of(found.items.annotate(shown_price=ShownPrice("first_price", "price")), "shown_price")
+    page = keyset_page(items, by=order.by, newest_first=order.goes_down, cursor=cursor)
+    return page, lambda: page.rows
 
 
 @require_safe

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from django.db.models import DateTimeField, Model, Q, QuerySet
@@ -17,6 +18,10 @@ LARGEST_KEY = 2**63 - 1
 # Ends a cursor that names the rows before its place, not those after it.
 BACK = "~back"
 MONEY = re.compile(r"-?[0-9]{1,13}\.[0-9]{4}")
+
+
+# A value of the column that a list is ordered by, and a key.
+Place = tuple[datetime | Decimal | int, int]
 
 
 class BadCursor(ValueError):
@@ -41,33 +46,56 @@ def keyset_page[Row: Model](
     A cursor names the rows after its place, or those before it; where fewer than a page lie before it, that is the
     first page, from the beginning. Raises BadCursor.
     """
+
+    def read(goes_down: bool, place: Place | None) -> list[Row]:
+        return list(ordered_from(queryset, by, goes_down, place)[: size + 1])
+
+    value_of, kind = attrgetter(by), _kind(queryset, by)
+    return page_at(read, kind=kind, value_of=value_of, newest_first=newest_first, cursor=cursor, size=size)
+
+
+def page_at(
+    read: Callable[[bool, Place | None], list[Any]],
+    *,
+    kind: type,
+    value_of: Callable[[Any], Any],
+    newest_first: bool,
+    cursor: str,
+    size: int = PAGE_SIZE,
+) -> Page[Any]:
+    """The same of whatever `read` reads: one row more than a page, downwards or not, from a place on.
+
+    `value_of` tells of a row what the list is ordered by.
+    """
     if not cursor:
-        rows = list(_ordered(queryset, by, newest_first)[: size + 1])
-        return Page(rows[:size], _cursor(rows[size - 1], by) if len(rows) > size else "", is_first=True)
+        rows = read(newest_first, None)
+        return Page(rows[:size], _cursor(rows[size - 1], value_of) if len(rows) > size else "", is_first=True)
     place, is_back = cursor.removesuffix(BACK), cursor.endswith(BACK)
-    value, key = _parse(place, _kind(queryset, by))
-    goes_down = newest_first != is_back
-    step = "lt" if goes_down else "gt"
-    # The bound by itself, or SQLite would read the index from its beginning.
-    beyond = queryset.filter(Q((f"{by}__{step}e", value)), Q((f"{by}__{step}", value)) | Q((f"pk__{step}", key)))
-    rows = list(_ordered(beyond, by, goes_down)[: size + 1])
+    rows = read(newest_first != is_back, _parse(place, kind))
     has_more, rows = len(rows) > size, rows[:size]
     if not is_back:
-        before = (_cursor(rows[0], by) if rows else place) + BACK
-        return Page(rows, _cursor(rows[-1], by) if has_more else "", is_first=False, previous_cursor=before)
+        before = (_cursor(rows[0], value_of) if rows else place) + BACK
+        return Page(rows, _cursor(rows[-1], value_of) if has_more else "", is_first=False, previous_cursor=before)
     if not has_more:
-        return keyset_page(queryset, by=by, newest_first=newest_first, cursor="", size=size)
+        return page_at(read, kind=kind, value_of=value_of, newest_first=newest_first, cursor="", size=size)
     rows.reverse()
-    return Page(rows, _cursor(rows[-1], by), is_first=False, previous_cursor=_cursor(rows[0], by) + BACK)
+    before = _cursor(rows[0], value_of) + BACK
+    return Page(rows, _cursor(rows[-1], value_of), is_first=False, previous_cursor=before)
 
 
-def _ordered[Row: Model](queryset: QuerySet[Row], by: str, goes_down: bool) -> QuerySet[Row]:
+def ordered_from[Row: Model](queryset: QuerySet[Row], by: str, goes_down: bool, place: Place | None) -> QuerySet[Row]:
+    """`queryset` in the order of `by`, then of the key; beyond a place where one is given."""
     sign = "-" if goes_down else ""
-    return queryset.order_by(f"{sign}{by}", f"{sign}pk")
+    ordered = queryset.order_by(f"{sign}{by}", f"{sign}pk")
+    if place is None:
+        return ordered
+    step, (value, key) = "lt" if goes_down else "gt", place
+    # The bound by itself, or SQLite would read the index from its beginning.
+    return ordered.filter(Q((f"{by}__{step}e", value)), Q((f"{by}__{step}", value)) | Q((f"pk__{step}", key)))
 
 
-def _cursor(row: Model, by: str) -> str:
-    value = getattr(row, by)
+def _cursor(row: Any, value_of: Callable[[Any], Any]) -> str:
+    value = value_of(row)
     if isinstance(value, datetime):
         value = value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
     return f"{value}~{row.pk}"
@@ -81,7 +109,7 @@ def _kind(queryset: QuerySet[Any], by: str) -> type:
     return Decimal if isinstance(field, UsdField) else int
 
 
-def _parse(cursor: str, kind: type) -> tuple[datetime | Decimal | int, int]:
+def _parse(cursor: str, kind: type) -> Place:
     value, _, key = cursor.partition("~")
     readers: dict[type, Callable[[str], datetime | Decimal | int]] = {datetime: _time, Decimal: _money}
     read = readers.get(kind, _number)

@@ -8,8 +8,8 @@ person or second to the next (relative times, the way back, the form's token, wh
 filled when a page is made.
 """
 
-import re
-from collections.abc import Iterator
+from collections import namedtuple
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -25,9 +25,12 @@ from django.utils.translation import get_language
 from withdrawals.models import Cancellation, Item, Refund, Trade, User
 from withdrawals.models.cancellation import OPEN_STATES
 from withdrawals.models.item import cancel_window
-from withdrawals.templatetags.desk import relative
+from withdrawals.models.prepared import Statement, converted, raw_rows_of, rows_of
+from withdrawals.templatetags.desk import relative_in
+from withdrawals.templatetags.kept import Slot
 from withdrawals.views.access import DeskRequest, way_back
-from withdrawals.views.worklist import ItemRow, Items, presence_words, who_is_there
+from withdrawals.views.paging import PAGE_SIZE, Page, Place, ordered_from, page_at
+from withdrawals.views.worklist import TAB_BY_NAME, ItemRow, Items, Tab, presence_words, who_is_there
 
 OF_ITEM = (
     "pk",
@@ -63,19 +66,19 @@ OF_REQUEST = (
     "answer_key",
 )
 SHOWN = (*OF_ITEM, *(f"trade__{name}" for name in OF_TRADE), "refund__pk", "refund__state")
+
+
+def _named(name: str, columns: tuple[str, ...]) -> Any:
+    return namedtuple(name, columns)
+
+
+Asked = _named("Asked", (*OF_REQUEST, "requested_by_id", "requested_by__email"))
+# As `facts_of` has it.
+Facts = _named("Facts", SHOWN)
+BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 # Each is a few kilobytes of text.
 KEPT = 2_000
 Pieces = tuple[str | datetime, ...]
-
-
-class Slot:
-    """Names of what is filled in later. None can come from outside: there a `<` is always escaped."""
-
-    HERE = SafeString("<~here~>")
-    BACK = SafeString("<~back~>")
-    TOKEN = SafeString("<~token~>")
-    TIME = re.compile(r"<~time ([^~]+)~>")
-    ANY = re.compile(r"(<~[^~]+~>)")
 
 
 class Look(NamedTuple):
@@ -96,7 +99,7 @@ class _Page:
 
     def relative(self, moment: datetime) -> SafeString:
         """A place for how long ago it was."""
-        return SafeString(f"<~time {moment.astimezone(UTC).isoformat()}~>")
+        return Slot.time(moment)
 
 
 def facts_of(items: Items, *more: str) -> QuerySet[Item, Any]:
@@ -104,26 +107,98 @@ def facts_of(items: Items, *more: str) -> QuerySet[Item, Any]:
     return items.values_list(*SHOWN, *more, named=True)
 
 
+class TabPage(NamedTuple):
+    """A page of a whole tab in the order of age; its rows as the driver has them, until `facts` makes more of them."""
+
+    page: Page[Any]
+    statement: Statement
+
+    def facts(self) -> list[Any]:
+        """The rows as `facts_of` has them."""
+        return [Facts._make(converted(row, self.statement)) for row in self.page.rows]
+
+
+def tab_page(tab: Tab, *, goes_down: bool, cursor: str, now: datetime) -> TabPage:
+    """The page at `cursor`, by a statement that is written once. Raises BadCursor."""
+    opened_by = now - cancel_window()
+    statements = []
+
+    def read(goes_down: bool, place: Place | None) -> list[Any]:
+        at: dict[str, Any] = {} if place is None else dict(zip(("value", "key"), place, strict=True))
+        found, statement = raw_rows_of(_tab_rows, tab.name, goes_down, place is not None, opened_by=opened_by, **at)
+        statements.append(statement)
+        return [Facts._make(row) for row in found]
+
+    def opened_at(row: Any) -> datetime:
+        moment: datetime = Facts._make(converted(row, statements[-1])).opened_at
+        return moment
+
+    page = page_at(read, kind=datetime, value_of=opened_at, newest_first=goes_down, cursor=cursor)
+    return TabPage(page, statements[-1])
+
+
+def _tab_rows(
+    name: str, goes_down: bool, has_place: bool, opened_by: datetime, value: datetime = BEFORE_ALL, key: int = 0
+) -> QuerySet[Item, Any]:
+    items = TAB_BY_NAME[name].holds(opened_by + cancel_window())
+    place = (value, key) if has_place else None
+    return ordered_from(items, "opened_at", goes_down, place).values_list(*SHOWN)[: PAGE_SIZE + 1]
+
+
+class Beside(NamedTuple):
+    """What rows show beside the facts of their items: the latest request of each, and who else is there."""
+
+    asked: tuple[Any, ...]
+    there: tuple[tuple[int, str], ...]
+
+
+def beside(facts: Iterable[Any], *, person: User, now: datetime) -> Beside:
+    """What stands beside these rows, in two statements."""
+    keys = tuple([fact.pk for fact in facts])
+    asked = {each.item_id: each for each in map(Asked._make, rows_of(_requests, keys=keys))} if keys else {}
+    there = who_is_there(facts, person=person, now=now)
+    return Beside(tuple(asked.values()), tuple((pk, presence_words(who)) for pk, who in there.items()))
+
+
+def changes_at(facts: Iterable[Any], asked: Iterable[Any]) -> list[datetime]:
+    """The moments at which these rows begin to say something else by themselves."""
+    due = [each.send_from for each in asked if each.state in OPEN_STATES]
+    return due + [fact.opened_at + cancel_window() for fact in facts]
+
+
 def row_texts(
-    facts: list[Any], *, request: DeskRequest, now: datetime, is_ticked: bool = False, notice: str = ""
+    facts: list[Any],
+    *,
+    request: DeskRequest,
+    now: datetime,
+    is_ticked: bool = False,
+    notice: str = "",
+    known: Beside | None = None,
 ) -> list[SafeString]:
-    """The rows of what `facts_of` found, in its order, as they stand at `now` for the person of this request."""
+    """The rows of what `facts_of` found, in its order, as they stand at `now` for the person of this request.
+
+    `known` is what stands beside them, where that has been read. In a page that is kept the slots stay.
+    """
     person = request.user
     spoken = (get_language() or "", get_current_timezone_name())
     look = Look(person.may("cancel_item"), person.may("cancel_in_bulk"), *spoken, is_ticked, notice)
-    last = _last_requests([fact.pk for fact in facts])
-    there = who_is_there(facts, person=person, now=now)
-    filled: dict[str, str] = {Slot.BACK: escape(way_back(request)), Slot.TOKEN: get_token(request)}
+    known = known or beside(facts, person=person, now=now)
+    last = {asked.item_id: asked for asked in known.asked}
+    there = {pk: escape(words) for pk, words in known.there}
+    is_kept = getattr(request, "is_kept", False)
+    filled: dict[str, str] = {Slot.BACK: escape(way_back(request))}
+    if not is_kept:
+        filled[Slot.TOKEN] = get_token(request)
     texts = []
     for fact in facts:
-        filled[Slot.HERE] = escape(presence_words(there.get(fact.pk, [])))
+        filled[Slot.HERE] = there.get(fact.pk, "")
         asked = last.get(fact.pk)
         opens_at = fact.opened_at + cancel_window()
         is_open = asked is not None and asked.state in OPEN_STATES
         since = stands_since((opens_at, asked.send_from) if is_open and asked else (opens_at,), now)
         pieces = row_pieces(tuple(fact)[: len(SHOWN)], None if asked is None else tuple(asked), opens_at, since, look)
         # What a template made, and slots that are escaped.
-        texts.append(SafeString("".join(_fill(pieces, filled, now))))
+        texts.append(SafeString("".join(fill(pieces, filled, None if is_kept else now))))
     return texts
 
 
@@ -138,9 +213,6 @@ def stands_since(moments: tuple[datetime, ...], now: datetime) -> datetime:
     What depends on the time only by which of `moments` have come is the same at both.
     """
     return max((moment for moment in moments if moment <= now), default=BEFORE_ALL)
-
-
-BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
 @lru_cache(maxsize=KEPT)
@@ -166,15 +238,12 @@ def row_pieces(
         notice=look.notice,
     )
     shown = {"row": row, "desk": _Page(), "who": Slot.HERE, "csrf_token": Slot.TOKEN, "ticked": look.is_ticked}
-    parts = Slot.ANY.split(get_template("items.html#item-row").render(shown))
-    return tuple(datetime.fromisoformat(time[1]) if (time := Slot.TIME.fullmatch(part)) else part for part in parts)
+    return Slot.split(get_template("items.html#item-row").render(shown))
 
 
-def _last_requests(items: list[int]) -> dict[int, Any]:
-    """The latest cancellation of each item, if there is one."""
-    requests = Cancellation.objects.filter(item__in=items).order_by("number")
-    found = requests.values_list(*OF_REQUEST, "requested_by_id", "requested_by__email", named=True)
-    return {asked.item_id: asked for asked in found}
+def _requests(keys: tuple[int, ...]) -> QuerySet[Cancellation, Any]:
+    requests = Cancellation.objects.filter(item__in=keys).order_by("number")
+    return requests.values_list(*OF_REQUEST, "requested_by_id", "requested_by__email")
 
 
 def _request(asked: tuple[Any, ...]) -> Cancellation:
@@ -193,6 +262,11 @@ def _made[Row: Model](model: type[Row], names: tuple[str, ...], values: tuple[An
     return model.from_db(None, ordered, [known[name] for name in ordered], fetch_mode=FETCH_RAISE)
 
 
-def _fill(pieces: Pieces, filled: dict[str, str], now: datetime) -> Iterator[str]:
+def fill(pieces: Pieces, filled: dict[str, str], now: datetime | None) -> Iterator[str]:
+    """The text of these pieces; without `now` the times stay slots."""
+    language = get_language()
     for piece in pieces:
-        yield relative(piece, now) if isinstance(piece, datetime) else filled.get(piece, piece)
+        if isinstance(piece, datetime):
+            yield Slot.time(piece) if now is None else relative_in(language, piece, now)
+        else:
+            yield filled.get(piece, piece)

@@ -3,7 +3,7 @@
 A list shows them by `{% include "saved_views.html" %}` with `saved=shown_views(...)` in its context.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from withdrawals.filters import SearchedSet
 from withdrawals.forms import SaveViewForm
 from withdrawals.models import SavedList, SavedView
 from withdrawals.models.masking import without_tokens
+from withdrawals.models.saved_view import seen_views
 from withdrawals.views.access import DeskRequest, SeeOther, needs, require, screen_origin
 
 # Counting further would cost more than the number is worth.
@@ -47,8 +48,14 @@ class Shown:
     """What the include shows: the chips, and what would be saved now."""
 
     saved_list: SavedList
-    chips: list[Chip]
+    chips: tuple[Chip, ...]
     query: str
+
+    @property
+    def facts(self) -> Hashable:
+        """Everything that it shows."""
+        views = [(chip.view.name, chip.view.query, chip.view.is_shared, str(chip.view.owner)) for chip in self.chips]
+        return self.chips, tuple(views), self.query
 
 
 Rows = QuerySet[Any, Any] | SearchedSet
@@ -57,15 +64,15 @@ Rows = QuerySet[Any, Any] | SearchedSet
 def shown_views(request: DeskRequest, saved_list: SavedList, rows: Callable[[QueryDict], Rows]) -> Shown:
     """The views of a list that this person sees. `rows` is the list's own filter, so a count is what the list holds."""
     query = cleaned_query(request.GET)
-    chips = [
+    chips = tuple(
         Chip(
             view=view,
             count=_count(rows(QueryDict(view.query))),
             is_current=view.query == query,
             can_remove=not view.removal_refusal(request.user),
         )
-        for view in SavedView.objects.of(saved_list, request.user)
-    ]
+        for view in seen_views(saved_list, request.user)
+    )
     return Shown(saved_list, chips, query)
 
 

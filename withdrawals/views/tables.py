@@ -42,7 +42,7 @@ class Layout:
 
     order: Order
     headings: dict[str, Heading]
-    columns: list[Column]
+    columns: tuple[Column, ...]
     problem: str
 
     @property
@@ -69,7 +69,7 @@ def layout(
     return Layout(
         order=order,
         headings={each: _heading(each, order) for each in orders},
-        columns=[Column(each, str(label), each in hidden, without(each)) for each, label in columns],
+        columns=tuple(Column(each, str(label), each in hidden, without(each)) for each, label in columns),
         problem=no_such_order.format(name=name[:40]) if asked and not is_known else "",
     )
 

@@ -1,0 +1,96 @@
+"""A statement that is written once answers like the queryset that wrote it, whatever it is asked about."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.db.models import QuerySet
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from tests.factories import ItemFactory, TradeFactory, UserFactory, ago
+from withdrawals.models import Item, Role, Status, User
+from withdrawals.models.known_person import read_person
+from withdrawals.models.prepared import rows_of
+
+pytestmark = pytest.mark.django_db
+
+
+def by_age(status: str, since: datetime) -> QuerySet[Item, Any]:
+    """A status of the shape, a time of the moment."""
+    return (
+        Item.objects.filter(status=status, opened_at__gte=since).order_by("pk").values_list("pk", "opened_at", "price")
+    )
+
+
+def by_keys(keys: tuple[int, ...], name: str) -> QuerySet[Item, Any]:
+    """A list of keys of any length, and a text."""
+    return (
+        Item.objects.filter(pk__in=keys, trade__assetpay_id=name).order_by("pk").values_list("pk", "trade__opened_at")
+    )
+
+
+def hour_before(since: datetime) -> QuerySet[Item, Any]:
+    """Changes what it was given."""
+    return Item.objects.filter(opened_at__gte=since - timedelta(hours=1)).values_list("pk")
+
+
+def test_each_shape_and_each_value_has_its_own_answer() -> None:
+    for hours in range(5):
+        for status in (Status.PENDING, Status.COMPLETED):
+            ItemFactory(status=status, trade=TradeFactory(opened_at=ago(minutes=60 * hours)))
+
+    for status in (Status.PENDING, Status.COMPLETED, Status.PENDING):
+        for since in (ago(minutes=90), ago(minutes=210), timezone.now()):
+            assert rows_of(by_age, status, since=since) == list(by_age(status, since))
+
+
+def test_a_list_of_keys_may_have_any_length() -> None:
+    trade = TradeFactory()
+    keys = [ItemFactory(trade=trade).pk for _ in range(4)]
+
+    for many in (1, 3, 4, 2):
+        asked = tuple(keys[:many])
+        assert rows_of(by_keys, keys=asked, name=trade.assetpay_id) == list(by_keys(asked, trade.assetpay_id))
+    assert rows_of(by_keys, keys=tuple(keys), name="another") == []
+
+
+def test_a_value_that_is_changed_on_its_way_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="hour_before"):
+        rows_of(hour_before, since=timezone.now())
+
+
+def test_a_person_is_who_the_orm_says(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    mira = UserFactory(role=Role.SUPERVISOR)
+    mira.user_permissions.add(Permission.objects.get(codename="manage_people"))
+    known = User.objects.get(pk=mira.pk)
+
+    with django_assert_num_queries(2):
+        person = read_person(mira.pk)
+        assert person is not None
+        assert person.get_all_permissions()
+        assert person.role_names == ["supervisor"]
+
+    assert {name: getattr(person, name) for name in known.__dict__ if name != "_state"} == {
+        name: value for name, value in known.__dict__.items() if name != "_state"
+    }
+    assert person.get_all_permissions() == known.get_all_permissions()
+    assert person.may("manage_people")
+    assert not person.may("cancel")
+
+
+def test_a_person_without_a_role_may_nothing_and_one_who_is_not_there_is_nobody() -> None:
+    person = read_person(UserFactory(role=False).pk)
+
+    assert person is not None
+    assert (person.get_all_permissions(), person.role_names) == (set(), [])
+    assert read_person(0) is None
+
+
+def test_a_superuser_without_a_role_may_nothing_at_the_desk() -> None:
+    person = read_person(UserFactory(role=False, is_superuser=True).pk)
+
+    assert person is not None
+    assert not person.may("see_desk")
+    assert person.has_perm("withdrawals.see_desk")

@@ -1,0 +1,105 @@
+"""Whole pages as text, found by everything that they show, as their rows are (`views/rows.py`).
+
+A view first reads all that its page shows, and hands it over as `facts`. Where a page was made of the very same, for
+somebody who may do the same, it is that text; else it is made now, and may ask the database nothing more: a fact that
+is shown and was not handed over is an error, not an old page. What differs by the second or by the form is a slot.
+"""
+
+from collections.abc import Callable, Hashable, Iterable
+from datetime import datetime
+from typing import Any, NamedTuple, NoReturn
+
+from django.conf import settings
+from django.contrib.messages.storage.session import SessionStorage
+from django.db import connection
+from django.http import HttpResponse
+from django.middleware.csrf import get_token
+from django.template.loader import render_to_string
+from django.utils.timezone import get_current_timezone_name
+from django.utils.translation import get_language
+
+from withdrawals.templatetags.desk import iso
+from withdrawals.templatetags.kept import Slot
+from withdrawals.views.access import DeskRequest, way_back
+from withdrawals.views.fresh import asks_for_itself
+from withdrawals.views.rows import Pieces, fill
+
+# Each is some 80 kB.
+KEPT = 100
+
+
+class Kept(NamedTuple):
+    """A page as text, and from when until when it says what its facts say."""
+
+    pieces: Pieces
+    made_at: datetime
+    until: datetime | None
+
+
+PAGES: dict[Hashable, Kept] = {}
+
+
+def may_be_kept(request: DeskRequest) -> bool:
+    """Whether nothing stands on this page but what its view reads: no message, no banner."""
+    has_message = SessionStorage.session_key in request.session
+    has_banner = request.counts.ringing or request.counts.unmarked
+    return not (has_message or has_banner or request.user.is_superuser)
+
+
+def kept_page(
+    request: DeskRequest,
+    template: str,
+    facts: Hashable,
+    *,
+    now: datetime,
+    shown: Callable[[], dict[str, Any]],
+    changes_at: Callable[[], Iterable[datetime]],
+    is_personal: bool = False,
+) -> HttpResponse:
+    """The page of these facts at `now`: `shown` makes the template's context, `changes_at` tells when it is another.
+
+    `facts` and the address tell all that `shown` uses. A page that asks for itself shows nothing of who asks, unless it
+    `is_personal`. RuntimeError where the page asks the database for more.
+    """
+    is_personal = is_personal or not asks_for_itself(request)
+    key = (template, facts, _look(request, is_personal))
+    page = PAGES.get(key)
+    if page is None or now < page.made_at or (page.until is not None and now >= page.until):
+        page = _made(request, template, now, shown, changes_at, is_personal)
+        if len(PAGES) >= KEPT:
+            PAGES.clear()
+        PAGES[key] = page
+    filled: dict[str, str] = {Slot.TOKEN: get_token(request), Slot.NOW: iso(now)}
+    return HttpResponse("".join(fill(page.pieces, filled, now)))
+
+
+def _look(request: DeskRequest, is_personal: bool) -> Hashable:
+    """For whom and where a page looks the same."""
+    person = request.user
+    spoken = (get_language(), get_current_timezone_name(), settings.DEMO, settings.MFA_REQUIRED)
+    place = (request.get_full_path(), way_back(request), bool(request.htmx))
+    may = frozenset(person.get_all_permissions())
+    who = () if not is_personal else (person.pk, person.email, tuple(person.role_names), person.time_zone)
+    return spoken, place, may, who, asks_for_itself(request)
+
+
+def _made(
+    request: DeskRequest,
+    template: str,
+    now: datetime,
+    shown: Callable[[], dict[str, Any]],
+    changes_at: Callable[[], Iterable[datetime]],
+    is_personal: bool,
+) -> Kept:
+    request.is_kept = True
+    with connection.execute_wrapper(_asks_for_more):
+        context = shown() | {"csrf_token": Slot.TOKEN}
+        if not is_personal:
+            context["user"] = None
+        text = render_to_string(template, context, request)
+    coming = [moment for moment in changes_at() if moment > now]
+    return Kept(Slot.split(text), now, min(coming, default=None))
+
+
+def _asks_for_more(_: Any, sql: str, *__: Any) -> NoReturn:
+    raise RuntimeError(f"A page that is kept shows what was not handed over: {sql[:200]}")
