@@ -119,7 +119,10 @@ def take(look: str, target: Path, only: set[str], *, whole: bool) -> None:
         browser = playwright.chromium.launch(
             executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=CHROMIUM_ARGUMENTS
         )
-        context = browser.new_context(viewport={"width": wide, "height": high}, color_scheme=theme)
+        # Nothing half-way: a menu that is still fading in looks like a fault.
+        context = browser.new_context(
+            viewport={"width": wide, "height": high}, color_scheme=theme, reduced_motion="reduce"
+        )
         page = context.new_page()
         page.on("console", lambda message: print("console:", message.text))  # noqa: T201 # to be mended
         walk(page, address, scenery, target, look, only, whole=whole)
