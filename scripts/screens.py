@@ -3,12 +3,13 @@
 
 Usage: python scripts/screens.py                      the gallery, docs/screens/
        python scripts/screens.py FOLDER               the same as whole pages, into FOLDER
-       python scripts/screens.py FOLDER items trade   only these
+       python scripts/screens.py FOLDER items trade   only these; anew in the gallery where FOLDER is docs/screens
 
-Works on a database of its own in a temporary folder; needs Chromium and the development tools, and ImageMagick's
+Works on databases of its own in a temporary folder; needs Chromium and the development tools, and ImageMagick's
 `convert`, which packs the pictures to a palette.
 """
 
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -40,6 +41,7 @@ from django.contrib.staticfiles.handlers import StaticFilesHandler  # noqa: E402
 from django.core.handlers.wsgi import WSGIHandler  # noqa: E402 # as above
 from django.core.management import call_command  # noqa: E402 # as above
 from django.core.servers.basehttp import ThreadedWSGIServer  # noqa: E402 # as above
+from django.db import connections  # noqa: E402 # as above
 from django.test.testcases import QuietWSGIRequestHandler  # noqa: E402 # as above
 from playwright.sync_api import Page, sync_playwright  # noqa: E402 # as above
 
@@ -106,24 +108,44 @@ def walk(page: Page, address: str, scenery: Scenery, target: Path, look: str, on
             keep(name)
 
 
-def main(folder: Path | None, only: set[str]) -> None:
-    """Make the data, then walk."""
-    target = folder or KEPT_IN
-    target.mkdir(parents=True, exist_ok=True)
-    call_command("migrate", verbosity=0)
+def take(look: str, target: Path, only: set[str], *, whole: bool) -> None:
+    """One look: its data, which are as old as those of every other and in the same states, and a walk through them."""
+    settings.DATABASES["default"]["NAME"] = str(FOLDER / f"{look}.sqlite3")
+    shutil.copyfile(FOLDER / "screens.sqlite3", FOLDER / f"{look}.sqlite3")
     scenery = make_scenery()
     address = serve()
+    wide, high, theme = LOOKS[look]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=CHROMIUM_ARGUMENTS
         )
-        for look, (wide, high, theme) in LOOKS.items():
-            context = browser.new_context(viewport={"width": wide, "height": high}, color_scheme=theme)
-            page = context.new_page()
-            page.on("console", lambda message: print("console:", message.text))  # noqa: T201 # to be mended
-            walk(page, address, scenery, target, look, only, whole=folder is not None)
-            print(look)  # noqa: T201 # progress
+        # Nothing half-way: a menu that is still fading in looks like a fault.
+        context = browser.new_context(
+            viewport={"width": wide, "height": high}, color_scheme=theme, reduced_motion="reduce"
+        )
+        page = context.new_page()
+        page.on("console", lambda message: print("console:", message.text))  # noqa: T201 # to be mended
+        walk(page, address, scenery, target, look, only, whole=whole)
         browser.close()
+    print(look)  # noqa: T201 # progress
+
+
+def main(folder: Path | None, only: set[str]) -> None:
+    """A walk for each look, in a process and a database of its own: a screen may leave something behind (a toast's
+    request is asked for), and time goes on.
+    """
+    target = folder or KEPT_IN
+    target.mkdir(parents=True, exist_ok=True)
+    call_command("migrate", verbosity=0)
+    connections.close_all()
+    for look in LOOKS:
+        walker = multiprocessing.get_context("fork").Process(
+            target=take, args=(look, target, only), kwargs={"whole": target.resolve() != KEPT_IN}
+        )
+        walker.start()
+        walker.join()
+        if walker.exitcode:
+            raise SystemExit(f"The look “{look}” did not come to its end.")
     weight = sum(picture.stat().st_size for picture in KEPT_IN.glob("*.png"))
     if weight > MOST_BYTES:
         raise SystemExit(f"The gallery weighs {weight:,} bytes; {MOST_BYTES:,} is the most.")

@@ -40,6 +40,7 @@ ZONES = (
 )  # fmt: skip
 LAST_MOMENT = datetime.max.replace(tzinfo=UTC, second=0, microsecond=0)
 NEEDS_A_PERSON = "person"
+GIVEN_UP = "stuck"
 KIND_UNKNOWN = "unknown"
 KINDS = [
     *((kind.value, capfirst(gettext_lazy(kind.replace("_", " ")))) for kind in Kind),
@@ -126,7 +127,11 @@ class CancellationFilter(ItemLinkedSet):
     """`/cancellations/`."""
 
     state = django_filters.ChoiceFilter(
-        choices=[(NEEDS_A_PERSON, gettext_lazy("Needs a person")), *CancellationState.choices],
+        choices=[
+            (NEEDS_A_PERSON, gettext_lazy("Needs a person")),
+            (GIVEN_UP, gettext_lazy("Given up")),
+            *CancellationState.choices,
+        ],
         label=gettext_lazy("State"),
         empty_label=gettext_lazy("Any state"),
         method="in_state",
@@ -137,9 +142,11 @@ class CancellationFilter(ItemLinkedSet):
         fields: list[str] = []
 
     def in_state(self, queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
-        """One state, or all that the workers gave up or nobody knows the outcome of."""
+        """One state, or all that the workers gave up, with those of which nobody knows the outcome or without."""
         if value == NEEDS_A_PERSON:
             return queryset.filter(pk__in=stuck_or_unknown().values("pk"))
+        if value == GIVEN_UP:
+            return queryset.filter(pk__in=Cancellation.objects.stuck().values("pk"))
         return queryset.filter(state=value)
 
     def with_text(self, queryset: QuerySet[Any], text: str) -> QuerySet[Any]:

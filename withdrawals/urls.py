@@ -35,7 +35,6 @@ urlpatterns = [
     path("search/", search.search, name="search"),
     path("now/", overview.server_now, name="server_now"),
     path("live/items/", live.items_now, name="live_items"),
-    path("live/batches/<int:pk>/", batches.batch_now, name="live_batch"),
     path("live/sending/", sending.sending_now, name="live_sending"),
     path("live/presence/", live.presence, name="live_presence"),
     path("items/", items.item_list, name="item_list"),

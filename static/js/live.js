@@ -31,6 +31,10 @@ const said = new Map();
 const broughtAt = new Map();
 // The ids of what HTMX is about to bring.
 const underWay = new Set();
+// While a finger or a button is down: what is replaced between pressing and letting go would miss its click.
+let isPressed = false;
+document.addEventListener('pointerdown', () => { isPressed = true; }, true);
+for (const event of ['pointerup', 'pointercancel']) document.addEventListener(event, () => { isPressed = false; }, true);
 
 // --- Asking ---
 
@@ -58,18 +62,22 @@ async function ask() {
   tellAge();
 }
 
-// An answer to an older question, or one that knows fewer facts than the page does, changes nothing.
+// An answer to an older question, or one that knows fewer facts than the page does, changes nothing. One that comes in
+// the middle of a click is left aside: the next one tells the same.
 function take(page, { number, at, newTag }) {
   const known = Number.parseInt(newTag.replace(/^(W\/)?"/, ''), 10) || 0;
-  if (number < shown || known < facts) return;
+  if (number < shown || known < facts || (page && isPressed)) return;
   [shown, facts, tag, freshAt, hasFailed] = [number, known, newTag, at, false];
   if (!page) return;
   lastShownAskAt = at;
   if (document.title !== page.title) document.title = page.title;
   const [icon, newIcon] = [document, page].map((each) => each.querySelector('link[rel="icon"]'));
   if (newIcon && icon.getAttribute('href') !== newIcon.getAttribute('href')) icon.setAttribute('href', newIcon.getAttribute('href'));
-  refreshParts(page);
-  refreshRows(page, at);
+  keepPlace(() => {
+    refreshParts(page);
+    refreshRows(page, at);
+  });
+  tellNews();
 }
 
 // --- What stands around the rows ---
@@ -79,12 +87,19 @@ function take(page, { number, at, newTag }) {
 function essence(element) {
   const copy = element.cloneNode(true);
   copy.querySelectorAll('input[name="csrfmiddlewaretoken"], input[name="next"]').forEach((field) => field.remove());
-  copy.querySelectorAll('time').forEach((time) => { time.textContent = ''; });
+  copy.querySelectorAll('.thing img, .no-picture').forEach((picture) => picture.remove());
   copy.querySelectorAll('.here bdi').forEach((words) => { words.textContent = ''; });
+  copy.querySelectorAll('[data-copy]').forEach((button) => { button.hidden = true; delete button.dataset.copied; });
+  copy.querySelectorAll('time').forEach((time) => {
+    time.textContent = '';
+    time.removeAttribute('title');
+    delete time.dataset.zoned;
+  });
   return copy.innerHTML.replace(/\s+/g, ' ') + (element.dataset.version ?? '');
 }
 
 function refreshParts(page) {
+  let hasNew = false;
   for (const part of page.querySelectorAll('[data-live-part]')) {
     const name = part.dataset.livePart;
     const old = document.querySelector(`[data-live-part="${name}"]`);
@@ -93,14 +108,24 @@ function refreshParts(page) {
       if (name === 'notices') document.querySelector('.page')?.prepend(document.adoptNode(part));
       continue;
     }
-    if ((said.get(name) ?? essence(old)) === text) continue;
+    if ((said.get(name) ?? essence(old)) === text || old.querySelector('.htmx-request')) continue;
     said.set(name, text);
-    const held = old.contains(document.activeElement) ? document.activeElement.getAttribute('href') : null;
+    const focus = old.contains(document.activeElement) ? document.activeElement : null;
     old.replaceChildren(...[...part.childNodes].map((node) => document.adoptNode(node)));
-    if (held) [...old.querySelectorAll('a')].find((link) => link.getAttribute('href') === held)?.focus({ preventScroll: true });
+    window.htmx?.process(old);
+    if (focus) giveFocusIn(old, focus);
+    hasNew = true;
   }
+  if (hasNew) brought();
   const gone = document.querySelector('[data-live-part="notices"]');
   if (gone && !page.querySelector('[data-live-part="notices"]')) gone.remove();
+}
+
+function giveFocusIn(part, focus) {
+  const link = focus.getAttribute('href');
+  const same = (focus.id && document.getElementById(focus.id)) || (link && [...part.querySelectorAll('a')].find((each) => each.getAttribute('href') === link));
+  if (same && !same.disabled) same.focus({ preventScroll: true });
+  else focusWithin(part);
 }
 
 // --- Rows ---
@@ -120,15 +145,12 @@ function refreshRows(page, at) {
   const all = rowsIn(fresh);
   order = all.slice(0, Number(fresh.dataset.liveRows)).map((row) => row.id);
   waiting = new Map();
-  keepPlace(() => {
-    for (const row of all) {
-      const old = document.getElementById(row.id);
-      if (!old) waiting.set(row.id, row);
-      else if (!isNewer(old, at)) renew(old, row);
-    }
-    if (!isHeld()) settle();
-  });
-  tellNews();
+  for (const row of all) {
+    const old = document.getElementById(row.id);
+    if (!old) waiting.set(row.id, row);
+    else if (!isNewer(old, at)) renew(old, row);
+  }
+  if (!isHeld()) settle();
 }
 
 // Whether something else brought this row after the question was asked, or is about to; or a button in it has asked for
@@ -207,14 +229,17 @@ function brought() {
   document.dispatchEvent(new CustomEvent('desk:rows'));
 }
 
-// What a person looks at stays where it is on the screen, whatever came above it.
+// What a person looks at stays where it is on the screen, whatever came above it: what has the focus, else the first
+// row that can be seen, else the first thing with a name.
 function keepPlace(change) {
-  const focused = document.activeElement?.closest?.('[data-live-rows] > tr');
-  const anchor = focused ?? rowsIn(body()).find((row) => row.getBoundingClientRect().bottom > 0);
+  const focused = document.activeElement?.closest('main') && document.activeElement.id !== 'main' ? document.activeElement : null;
+  const isSeen = (element) => { const { bottom, top } = element.getBoundingClientRect(); return bottom > 0 && top < window.innerHeight; };
+  const anchor = focused?.closest('[data-live-rows] > tr') ?? focused
+    ?? rowsIn(body()).find(isSeen) ?? [...document.querySelectorAll('main [id]')].find(isSeen);
   const before = anchor?.getBoundingClientRect().top;
-  const id = anchor?.id;
   change();
-  const after = id && document.getElementById(id)?.getBoundingClientRect().top;
+  const same = anchor?.isConnected ? anchor : document.getElementById(anchor?.id ?? '');
+  const after = same?.getBoundingClientRect().top;
   if (window.scrollY > 0 && after !== undefined && after !== before) window.scrollBy(0, after - before);
 }
 
@@ -285,39 +310,7 @@ document.addEventListener('htmx:afterRequest', ({ detail }) => {
   if (isAct && detail.successful) ask();
 });
 
-// --- One trade: which of its rows changed, and who else has them open ---
-
-const { liveUrl } = document.documentElement.dataset;
-const items = () => [...document.querySelectorAll('[data-live-item]')];
-let asking = false;
-
-async function askForItems() {
-  const ids = new Set(items().map((row) => row.dataset.liveItem));
-  if (line || asking || document.hidden || !ids.size) return;
-  asking = true;
-  try {
-    const headers = { 'HX-Request': 'true', 'HX-Current-URL': location.href };
-    const answer = await fetch(`${liveUrl}?ids=${[...ids].join(',')}`, { headers, cache: 'no-store', redirect: 'error' });
-    const login = answer.headers.get('HX-Redirect');
-    if (login) location.assign(login);
-    else if (answer.ok) show(await answer.json());
-  } catch {
-    // Offline: asked again in a moment.
-  } finally {
-    asking = false;
-  }
-}
-
-function show(told) {
-  for (const row of items()) {
-    const tidings = told[row.dataset.liveItem];
-    if (!tidings) continue;
-    const words = row.querySelector('.here bdi');
-    if (words && words.textContent !== tidings.here) words.textContent = tidings.here;
-    const isOld = row.dataset.version && row.dataset.version !== tidings.version;
-    if (isOld && !row.classList.contains('htmx-request')) window.htmx?.trigger(row, 'desk:refresh');
-  }
-}
+// --- Who else is there ---
 
 // Whoever closes a dialog or a page is no longer there; whoever crashes is forgotten by time.
 function leave(form) {
@@ -335,6 +328,3 @@ new MutationObserver((changes) => {
   }
 }).observe(document.getElementById('dialog-slot'), { childList: true, subtree: true });
 window.addEventListener('pagehide', () => document.querySelectorAll('form[data-presence]').forEach(leave));
-document.addEventListener('visibilitychange', askForItems);
-setInterval(askForItems, EVERY_MS);
-askForItems();

@@ -23,5 +23,5 @@ function show() {
 
 if (!here.dataset.zone && zone && !['UTC', 'Etc/UTC', 'GMT'].includes(zone)) {
   show();
-  document.addEventListener('htmx:afterSwap', show);
+  for (const event of ['htmx:afterSwap', 'desk:rows']) document.addEventListener(event, show);
 }

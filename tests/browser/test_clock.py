@@ -1,15 +1,19 @@
 """The clock: right whatever the browser believes, never negative, and told to whoever cannot see it."""
 
 import re
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from tests.browser.conftest import LogIn
+from tests.desk import deliver, item_of, news
 from tests.factories import ItemFactory, TradeFactory, UserFactory, ago
-from withdrawals.models import Item, Trade
+from tests.wire import NOON, stamp
+from withdrawals.models import Item, Role, Trade
 
 WINDOW = timedelta(minutes=30)
 
@@ -90,3 +94,35 @@ def test_five_minutes_one_minute_and_ready_are_spoken_once(
     page.wait_for_timeout(1_500)
 
     assert [text for text in spoken.json_value() if words in text] == [page.locator("#spoken").inner_text()]
+
+
+def test_times_stand_in_the_zone_of_the_browser_unless_a_person_chose_one(
+    new_context: Callable[..., BrowserContext], live_server: LiveServer, transactional_db: None, log_in: LogIn
+) -> None:
+    deliver(news())
+    trade = item_of().trade
+    page = new_context(timezone_id="Asia/Tokyo").new_page()
+    log_in(page, UserFactory(role=Role.SUPERVISOR).email)
+
+    def at(moment: datetime) -> str:
+        return f"{moment.astimezone(ZoneInfo('Asia/Tokyo')):%H:%M:%S} GMT+9"
+
+    page.goto(f"{live_server.url}/trades/{trade.pk}/")
+    facts = page.locator("[data-live-part=facts]")
+    expect(facts).to_contain_text(at(trade.opened_at))
+    expect(facts.locator("time[data-relative]").first).to_have_attribute("title", re.compile("GMT\\+9"))
+    # What comes later, by itself, too.
+    deliver(news(status="active", updatedAt=stamp(NOON + timedelta(minutes=7))))
+    expect(facts).to_contain_text(at(NOON + timedelta(minutes=7)), timeout=12_000)
+    # The log says in which zone it speaks.
+    page.goto(f"{live_server.url}/audit/")
+    expect(page.locator("[data-live-rows] time").first).not_to_contain_text("GMT+9")
+
+    chosen = new_context(timezone_id="Asia/Tokyo").new_page()
+    log_in(chosen, UserFactory(time_zone="Europe/Lisbon").email)
+    chosen.goto(f"{live_server.url}/trades/{trade.pk}/")
+    expect(chosen.locator("[data-live-part=facts]")).not_to_contain_text("GMT+9")
+    unscripted = new_context(timezone_id="Asia/Tokyo", java_script_enabled=False).new_page()
+    log_in(unscripted, UserFactory().email)
+    unscripted.goto(f"{live_server.url}/trades/{trade.pk}/")
+    expect(unscripted.locator("[data-live-part=facts]")).to_contain_text("UTC")

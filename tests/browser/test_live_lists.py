@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 from pytest_django.live_server_helper import LiveServer
 
 from tests.browser.conftest import LogIn
+from tests.desk import deliver, item_of, news
 from tests.factories import CancellationFactory, ItemFactory, RefundFactory, TradeFactory, UserFactory, ago
+from tests.wire import NOON, item_document, stamp
 from withdrawals.actions.audit import Fact, Origin, record
-from withdrawals.models import CancellationState, Item, Source, Status
+from withdrawals.models import CancellationState, Item, Role, Source, Status
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -308,3 +311,71 @@ def test_refunds_and_the_overview_move_too(worklist: Open, live_server: LiveServ
     expect(page.locator("[data-figure=due] .figure-number")).to_have_text("1")
     happens(lambda: RefundFactory())
     expect(page.locator("[data-figure=due] .figure-number")).to_have_text("2", timeout=SOON)
+
+
+def test_a_trades_page_moves_by_itself_and_leaves_alone_what_somebody_is_writing(worklist: Open) -> None:
+    deliver(news())
+    trade = item_of().trade
+    page = worklist(f"/trades/{trade.pk}/")
+    expect(page.locator("[data-live-age]")).to_contain_text("Up to date")
+    note = page.get_by_label("Note for the next one")
+    note.fill("Customer calls ba")
+    page.get_by_label("About").select_option(label=item_of().title)
+    note.focus()
+    before = note.bounding_box()
+    selected = page.evaluate_handle("document.querySelector('[data-live-part=customer] dd')")
+
+    ended = [item_document("item-one", status="reverted")]
+    deliver(news(status="reverted", items=ended, updatedAt=stamp(NOON + timedelta(hours=1))))
+
+    expect(page.locator("[data-live-part=refunds] tr[data-refund-state]")).to_have_count(1, timeout=SOON)
+    expect(page.locator(f"#item-{item_of().pk}")).to_have_attribute("data-item-status", "reverted")
+    expect(page.locator("[data-live-part=truths]")).to_contain_text("AssetPay says so")
+    expect(page.locator("[data-live-part=facts]")).to_contain_text("Undone")
+    expect(page.locator("[data-live-part=timeline]")).to_contain_text("Refund opened")
+    expect(page.get_by_role("button", name="Cancel whole trade")).to_be_disabled()
+    expect(page.get_by_text("Everything of this trade has ended.")).to_be_visible()
+    # What did not change was not touched, what somebody does stays under their hands.
+    assert selected.evaluate("element => element.isConnected")
+    expect(note).to_be_focused()
+    expect(note).to_have_value("Customer calls ba")
+    after = note.bounding_box()
+    assert before is not None
+    assert after is not None
+    assert page.evaluate("scrollY") > 0
+    assert abs(before["y"] - after["y"]) < 2
+    # What came works like what stood there: its button leads to the dialog, its ids can be copied.
+    expect(page.locator("[data-live-part=truths] [data-copy]").first).to_be_visible()
+    page.get_by_role("button", name="Confirm refund").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def test_nothing_is_taken_from_under_a_finger_that_is_down(worklist: Open) -> None:
+    ours = item(hours=2)
+    page = worklist(f"/trades/{ours.trade_id}/")
+    button = page.get_by_role("button", name="Cancel item")
+    button.hover()
+    page.mouse.down()
+    with page.expect_response(lambda answer: "x-live" in answer.request.headers and answer.status == 200, timeout=SOON):
+        rename(ours, "AWP | Asiimov (Battle-Scarred)")
+    page.mouse.up()
+
+    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(page.locator(f"#item-{ours.pk} .name")).to_have_text("AWP | Asiimov (Battle-Scarred)", timeout=SOON)
+
+
+def test_the_audit_log_stands_still_and_tells_of_newer_entries(
+    page: Page, live_server: LiveServer, log_in: LogIn, complaints: list[str]
+) -> None:
+    log_in(page, UserFactory(role=Role.SUPERVISOR).email)
+    page.goto(f"{live_server.url}/audit/")
+    shown = order(page)
+
+    happens(lambda: None)
+
+    line = page.get_by_role("link", name="1 newer entry: show it")
+    expect(line).to_be_visible(timeout=SOON)
+    assert order(page) == shown
+    line.click()
+    expect(page.locator("[data-live-rows] > tr")).to_have_count(len(shown) + 1)
+    expect(line).to_be_hidden()

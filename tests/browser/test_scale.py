@@ -113,7 +113,8 @@ def test_a_running_batch_tells_its_progress_and_is_paused_and_stopped(
     expect(page.locator("[data-tally=waiting]")).to_have_text("2")
 
     Cancellation.objects.filter(item=items[0]).move(to=CancellationState.ACCEPTED, now=ago(seconds=0))
-    expect(page.locator("[data-tally=accepted]")).to_have_text("1", timeout=8 * SECONDS)
+    expect(page.locator("[data-tally=accepted]")).to_have_text("1", timeout=12 * SECONDS)
+    expect(page.locator("[data-live-rows] [data-cancellation-state=accepted]")).to_have_count(1)
 
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("button", name="Resume")).to_be_visible()

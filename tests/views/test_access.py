@@ -46,7 +46,6 @@ READING = {
     "/sending/": set(Role),
     "/live/items/": set(Role),
     "/live/sending/": set(Role),
-    "/live/batches/{batch}/": set(Role),
     "/refunds/{refund}/confirm/": {Role.AGENT, Role.SUPERVISOR},
     "/refunds/{refund}/reference/": {Role.AGENT, Role.SUPERVISOR},
     "/refunds/{refund}/send-back/": {Role.AGENT, Role.SUPERVISOR},

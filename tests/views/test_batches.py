@@ -183,28 +183,27 @@ def test_a_started_batch_tells_what_became_of_each(browser: Client) -> None:
     refused.move(to=CancellationState.REFUSED, now=timezone.now(), answer_key="TRADE_NOT_CANCELLABLE")
     Cancellation.objects.filter(item=items[0]).move(to=CancellationState.CONFIRMED, now=timezone.now())
 
-    for path in (f"/batches/{batch.pk}/", f"/live/batches/{batch.pk}/"):
-        body = text(browser.get(path))
-        tally = dict(re.findall(r'data-tally="(\w+)">(\d+)<', body))
-        assert tally == {
-            "done": "1",
-            "accepted": "0",
-            "waiting": "1",
-            "refused": "1",
-            "unknown": "0",
-            "overtaken": "0",
-            "not_attempted": "0",
-        }
-        assert 'hx-trigger="every 3s"' in body
+    body = text(browser.get(f"/batches/{batch.pk}/"))
+    tally = dict(re.findall(r'data-tally="(\w+)">(\d+)<', body))
+    assert tally == {
+        "done": "1",
+        "accepted": "0",
+        "waiting": "1",
+        "refused": "1",
+        "unknown": "0",
+        "overtaken": "0",
+        "not_attempted": "0",
+    }
 
 
-def test_a_batch_that_is_over_looks_no_more(browser: Client) -> None:
-    item = ItemFactory()
-    batch = start(browser, item)
-    Cancellation.objects.filter(item=item).move(to=CancellationState.REFUSED, now=timezone.now())
-    browser.post(f"/batches/{batch.pk}/stop/")
+def test_a_started_batch_keeps_itself_fresh_and_a_preview_stays_as_it_was_read(browser: Client) -> None:
+    batch = choose(browser, ItemFactory())
+    assert "data-live-line" not in text(browser.get(f"/batches/{batch.pk}/"))
 
-    assert "every 3s" not in text(browser.get(f"/live/batches/{batch.pk}/"))
+    assert "data-live-line" not in text(browser.post(f"/batches/{batch.pk}/start/", {"reason": ""}))
+    browser.post(f"/batches/{batch.pk}/start/", REASON)
+
+    assert "data-live-line" in text(browser.get(f"/batches/{batch.pk}/"))
 
 
 def test_a_batch_is_paused_and_goes_on(browser: Client) -> None:
@@ -265,7 +264,6 @@ def test_a_batch_that_does_not_exist_is_not_found(browser: Client) -> None:
     for act in ("start", "pause", "resume", "stop", "undo"):
         assert browser.post(f"/batches/7/{act}/", REASON).status_code == 404
     assert browser.get("/batches/7/").status_code == 404
-    assert browser.get("/live/batches/7/").status_code == 404
     assert browser.get("/items/?batch=7").status_code == 400
 
 
@@ -281,14 +279,11 @@ def test_the_pages_cost_the_same_however_long(
     browser.get(f"/batches/{batch.pk}/")
     with django_assert_num_queries(QUERIES_OF_A_RUNNING_BATCH):
         browser.get(f"/batches/{batch.pk}/")
-    with django_assert_num_queries(QUERIES_OF_THE_LIVE_PART):
-        browser.get(f"/live/batches/{batch.pk}/")
 
 
 # Session, person, two of permissions, the batch, the frame's two; the rest is the page's own.
 QUERIES_OF_THE_PREVIEW = 20
 QUERIES_OF_A_RUNNING_BATCH = 19
-QUERIES_OF_THE_LIVE_PART = 16
 
 
 def test_every_item_of_a_long_batch_can_be_read(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """A page that keeps itself fresh: it asks for its own address, and hears 304 while nothing changed."""
 
+import re
 from datetime import timedelta
 from unittest import mock
 
@@ -14,7 +15,7 @@ from pytest_django import DjangoAssertNumQueries
 from tests.desk import ask, deliver, item_of, news
 from tests.factories import CancellationFactory, ItemFactory, RefundFactory, TradeFactory, UserFactory, ago
 from tests.views.conftest import LogIn
-from tests.views.reading import rows, text
+from tests.views.reading import next_page, rows, text
 from tests.wire import NOON, item_document, stamp
 from withdrawals.actions.audit import Fact, Origin, record
 from withdrawals.actions.presence import mark_presence
@@ -22,7 +23,7 @@ from withdrawals.models import Item, Source, Status
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
-PAGES = ["/items/", "/trades/", "/cancellations/", "/refunds/", "/deliveries/", "/"]
+PAGES = ["/items/", "/trades/", "/cancellations/", "/refunds/", "/deliveries/", "/batches/", "/"]
 
 
 def look(browser: Client, path: str = "/items/", *, on_screen: str = "", tag: str = "") -> HttpResponse:
@@ -161,6 +162,64 @@ def test_news_for_a_person_is_not_eaten_by_a_page_that_looks_by_itself(agent: Cl
 
     assert "Asked for" in text(agent.get("/items/"))
     assert not list(get_messages(agent.get("/items/").wsgi_request))
+
+
+def test_a_trades_page_is_told_when_nothing_changed_and_brings_all_that_moves(agent: Client) -> None:
+    deliver(news())
+    path = f"/trades/{item_of().trade_id}/"
+    tag = look(agent, path)["ETag"]
+    assert look(agent, path, tag=tag).status_code == 304
+
+    ended = [item_document("item-one", status="reverted")]
+    deliver(news(status="reverted", items=ended, updatedAt=stamp(NOON + timedelta(hours=1))))
+    changed = look(agent, path, tag=tag)
+
+    assert changed.status_code == 200
+    parts = re.findall(r'data-live-part="([\w-]+)"', text(changed))
+    assert set(parts) >= {"rail", "whole", "why-whole", "facts", "customer", "truths", "refunds", "timeline"}
+    assert rows(changed)[0] == f"item-{item_of().pk}"
+    assert "refund-" in rows(changed)[1]
+
+
+def test_what_a_refused_form_brought_does_not_ask_for_itself(agent: Client) -> None:
+    trade = ItemFactory().trade
+
+    assert "data-live-line" in text(agent.get(f"/trades/{trade.pk}/"))
+    assert "data-live-line" not in text(agent.post(f"/trades/{trade.pk}/note/", {"text": ""}))
+    assert "data-live-line" not in text(agent.post(f"/trades/{trade.pk}/check/"))
+
+
+def test_a_reader_of_the_log_is_told_of_newer_entries_and_none_comes_between(supervisor: Client) -> None:
+    for _ in range(60):
+        write_something()
+    shown = rows(supervisor.get("/audit/"))
+    on_screen = ",".join(row.removeprefix("audit-") for row in shown)
+
+    same = look(supervisor, "/audit/", on_screen=on_screen)
+    write_something()
+    one = look(supervisor, "/audit/", on_screen=on_screen, tag=same["ETag"])
+    write_something()
+    two = look(supervisor, "/audit/", on_screen=on_screen)
+    filtered = look(supervisor, "/audit/?action=refund.opened", on_screen=on_screen)
+    further = look(supervisor, f"/audit/{next_page(supervisor.get('/audit/'))}", on_screen="1,2,3")
+
+    assert "newer entr" not in text(same)
+    assert "1 newer entry" in text(one)
+    assert "2 newer entries" in text(two)
+    assert 'href="/audit/"' in text(two)
+    assert rows(two) == []
+    assert "newer entr" not in text(filtered)
+    assert "newer entr" not in text(further)
+    assert rows(supervisor.get("/audit/"))[2] == shown[0]
+
+
+def test_a_list_of_refunds_says_who_else_is_at_one(agent: Client) -> None:
+    refund, mira = RefundFactory(), UserFactory(email="mira@desk.example")
+    tag = look(agent, "/refunds/")["ETag"]
+
+    mark_presence(actor=mira, item_id=refund.item_id, trade_id=None, now=timezone.now())
+
+    assert "mira@desk.example is looking at this" in text(look(agent, "/refunds/", tag=tag))
 
 
 def test_whoever_may_not_look_hears_nothing_new_neither(log_in: LogIn, agent: Client) -> None:

@@ -42,9 +42,11 @@ FIGURE = re.compile(r'class="figure" href="([^"]+)"[^>]*><span class="figure-num
             "can": st.integers(0, 3),
             "soon": st.integers(0, 2),
             "uncertain": st.integers(0, 2),
+            "stuck": st.integers(0, 2),
             "accepted": st.integers(0, 2),
             "due": st.integers(0, 2),
             "in_review": st.integers(0, 2),
+            "awaiting": st.integers(0, 2),
             "failed": st.integers(0, 2),
             "applied": st.integers(0, 2),
             "alarms": st.sets(st.sampled_from(AlarmKind), max_size=3),
@@ -58,9 +60,12 @@ def test_each_figure_leads_to_exactly_the_list_that_it_counts(supervisor: Client
         for _ in range(counts["soon"]):
             ItemFactory(trade=TradeFactory(opened_at=ago(minutes=5)))
         CancellationFactory.create_batch(counts["uncertain"], state=CancellationState.UNCERTAIN)
+        CancellationFactory.create_batch(counts["stuck"], needs_person="Sent 5 times in vain.")
         CancellationFactory.create_batch(counts["accepted"], state=CancellationState.ACCEPTED)
         RefundFactory.create_batch(counts["due"])
         RefundFactory.create_batch(counts["in_review"], state=RefundState.IN_REVIEW)
+        for _ in range(counts["awaiting"]):
+            RefundFactory(state=RefundState.AWAITING)
         DeliveryFactory.create_batch(counts["failed"], verdict=Verdict.FAILED)
         DeliveryFactory.create_batch(counts["applied"])
         for kind in counts["alarms"]:
@@ -73,9 +78,11 @@ def test_each_figure_leads_to_exactly_the_list_that_it_counts(supervisor: Client
         ]
         transaction.set_rollback(True)
 
-    open_ = counts["uncertain"] + counts["accepted"]
-    expected = [counts["can"], counts["uncertain"], open_, counts["due"], counts["in_review"], counts["failed"]]
-    assert [int(number) for _, number in figures] == [*expected, len(counts["alarms"])] == listed
+    open_ = counts["uncertain"] + counts["stuck"] + counts["accepted"]
+    asked = [counts["uncertain"], counts["stuck"], open_]
+    refunds = [counts["due"], counts["awaiting"], counts["in_review"]]
+    expected = [counts["can"], *asked, *refunds, counts["failed"], len(counts["alarms"])]
+    assert [int(number) for _, number in figures] == expected == listed
 
 
 CHART = re.compile(r'data-chart="(\w+)".*?</figure>', re.DOTALL)
@@ -159,7 +166,7 @@ def test_the_overview_costs_the_same_however_much_there_is(
 
 
 # Session, person, two of permissions; all counts; the other figures; six of charts; the latest entries; the roles.
-QUERIES_OF_THE_OVERVIEW = 25
+QUERIES_OF_THE_OVERVIEW = 24
 
 
 def test_the_money_owed_and_its_age_are_named(agent: Client) -> None:

@@ -200,6 +200,7 @@ def test_a_note_that_says_nothing_or_too_much_comes_back(agent: Client, typed: s
 def test_a_note_names_an_item_of_its_own_trade_only(agent: Client) -> None:
     item, other = ItemFactory(), ItemFactory()
 
+    assert f'<option value="{item.pk}">{item.title}</option>' in text(agent.get(f"/trades/{item.trade_id}/"))
     assert agent.post(f"/trades/{item.trade_id}/note/", {"text": "x", "item": other.pk}).status_code == 404
     assert agent.post("/trades/999999/note/", {"text": "x"}).status_code == 404
     assert not Note.objects.exists()

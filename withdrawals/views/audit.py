@@ -20,11 +20,15 @@ from withdrawals.models import AuditAnchor, AuditCheck, AuditEntry, SavedList
 from withdrawals.models.audit_export import csv_lines, json_lines
 from withdrawals.templatetags.desk import ACTION_WORDS
 from withdrawals.views.access import DeskRequest, SeeOther, needs, require, screen_origin
+from withdrawals.views.fresh import LIVE_HEADER, asks_for_itself, keeps_fresh, keys_in
 from withdrawals.views.lists import render_list
 from withdrawals.views.saved_views import cleaned_query, shown_views
 
 # Offered where a zone is typed; any other name of the tz database is taken too.
 MORE_FILTERS = ("role", "source", "item", "trade", "cause", "time_from", "time_to", "zone")
+
+# Counting further would cost more than the number is worth.
+MOST_NEWER = 100
 
 
 def entries_for_rows() -> QuerySet[AuditEntry]:
@@ -40,8 +44,12 @@ def audit_filter(query: QueryDict, entries: QuerySet[AuditEntry]) -> AuditFilter
 
 @require_safe
 @needs("see_audit")
+@keeps_fresh
 def audit_list(request: DeskRequest) -> HttpResponse:
-    """GET /audit/: newest first, by person, role, action, door, item, trade, cause, and days or times in a zone."""
+    """GET /audit/: newest first, by person, role, action, door, item, trade, cause, and days or times in a zone.
+
+    A page that asks for itself is told how many entries are newer than those on its screen: none moves under a reader.
+    """
     filters = audit_filter(request.GET, entries_for_rows())
     return render_list(
         request,
@@ -52,9 +60,20 @@ def audit_list(request: DeskRequest) -> HttpResponse:
         zones=ZONES,
         shows_more=any(request.GET.get(name) for name in MORE_FILTERS),
         more_filters=MORE_FILTERS,
+        is_asking=asks_for_itself(request),
+        newer=_newer(request, filters),
+        most_newer=MOST_NEWER,
         saved=shown_views(request, SavedList.AUDIT, lambda query: audit_filter(query, AuditEntry.objects.all())),
         **_check_context(),
     )
+
+
+def _newer(request: DeskRequest, filters: AuditFilter) -> int:
+    """How many entries have come above the first page of the log as the asking page shows it, as far as it counts."""
+    if not asks_for_itself(request) or request.GET.get("cursor") or not filters.form.is_valid():
+        return 0
+    newest = max(keys_in(request.headers[LIVE_HEADER]), default=0)
+    return int(filters.qs.filter(number__gt=newest)[: MOST_NEWER + 1].count())
 
 
 def _check_context() -> dict[str, Any]:

@@ -29,6 +29,7 @@ from withdrawals.models import Batch, BatchState
 from withdrawals.models.words import Words
 from withdrawals.views.access import DeskRequest, SeeOther, needs, screen_origin
 from withdrawals.views.finding import Found, find_items
+from withdrawals.views.fresh import keeps_fresh
 from withdrawals.views.items import items_page
 from withdrawals.views.lists import render_list
 
@@ -44,12 +45,19 @@ ACTS: dict[str, tuple[Callable[..., Batch], Words]] = {
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs("see_desk")
+@keeps_fresh
 def batch_list(request: DeskRequest) -> HttpResponseBase:
     """/batches/: the batches, newest first; POST freezes a selection and leads to its preview."""
     if request.method == "POST":
         return _draft(request)
     filters = BatchFilter(request.GET, queryset=Batch.objects.select_related("requested_by"))
-    return render_list(request, "batches.html", filters, by="created_at", to_row=lambda batch: (batch, batch.tally()))
+    return render_list(
+        request,
+        "batches.html",
+        filters,
+        by="created_at",
+        to_rows=lambda batches: [(batch, batch.tally()) for batch in batches],
+    )
 
 
 @needs("cancel_in_bulk")
@@ -83,17 +91,10 @@ def _matching(found: Found) -> list[int]:
 
 @require_safe
 @needs("see_desk")
+@keeps_fresh
 def batch_detail(request: DeskRequest, pk: int) -> HttpResponse:
     """GET /batches/<pk>/: before it starts what it would do, afterwards what became of it, `from` an item on."""
     return _page(request, pk, ReasonForm())
-
-
-@require_safe
-@needs("see_desk")
-def batch_now(request: DeskRequest, pk: int) -> HttpResponse:
-    """GET /live/batches/<pk>/: the part of its page that moves."""
-    batch = get_object_or_404(Batch.objects.select_related("requested_by"), pk=pk)
-    return render(request, "batch.html#batch-now", _progress(request, batch))
 
 
 def _progress(request: DeskRequest, batch: Batch) -> dict[str, Any]:
@@ -104,7 +105,6 @@ def _progress(request: DeskRequest, batch: Batch) -> dict[str, Any]:
         "tally": tally,
         "gone": tally.total - tally.waiting,
         "can_undo": batch.state == BatchState.RUNNING and batch.send_from is not None and now < batch.send_from,
-        "looks_again": batch.is_live or tally.accepted > 0,
         "budget": budget_view(now) if batch.is_live else None,
         "leftovers": batch.leftovers().count(),
         "may_act": request.user.may("cancel_in_bulk"),
@@ -113,7 +113,9 @@ def _progress(request: DeskRequest, batch: Batch) -> dict[str, Any]:
 
 def _page(request: DeskRequest, pk: int, form: ReasonForm, *, problem: str = "", status: int = 200) -> HttpResponse:
     batch = get_object_or_404(Batch.objects.select_related("requested_by"), pk=pk)
-    context = {"form": form, "problem": problem} | _progress(request, batch)
+    # What a form that was refused brought stands at an address that cannot be asked for.
+    is_live = request.method == "GET" and batch.state != BatchState.DRAFT
+    context = {"form": form, "problem": problem, "is_live": is_live} | _progress(request, batch)
     if batch.state == BatchState.DRAFT:
         chosen = batch.items.filter(excluded_rule="").select_related("item__trade").order_by("position")
         context |= {"preview": preview(batch, now=timezone.now()), "chosen": chosen[:NAMES]}

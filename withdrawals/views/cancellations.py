@@ -87,7 +87,7 @@ def cancellations_page(request: DeskRequest, *, problem: str = "", status: int =
             SavedList.CANCELLATIONS,
             lambda query: CancellationFilter(query, queryset=Cancellation.objects.all()),
         ),
-        to_row=lambda asked: CancellationRow(asked, now=now, may_settle=may_settle),
+        to_rows=lambda rows: [CancellationRow(asked, now=now, may_settle=may_settle) for asked in rows],
     )
 
 

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any, Concatenate
 
 from django.db.models import Count, Max, Model, Q, QuerySet, Subquery, Sum, Value
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.utils import timezone
 
 from withdrawals.models import AuditHead, Cancellation, Item, Presence, User
@@ -38,12 +38,12 @@ def keys_in(text: str) -> list[int]:
 
 
 def keeps_fresh[**P](
-    view: Callable[Concatenate[DeskRequest, P], HttpResponse],
-) -> Callable[Concatenate[DeskRequest, P], HttpResponse]:
+    view: Callable[Concatenate[DeskRequest, P], HttpResponseBase],
+) -> Callable[Concatenate[DeskRequest, P], HttpResponseBase]:
     """A page that may ask for itself: 304 where it is as this page last saw it. Stands under `needs`."""
 
     @wraps(view)
-    def checked(request: DeskRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def checked(request: DeskRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not asks_for_itself(request):
             return view(request, *args, **kwargs)
         # Before anything of the page is read, so that what happens meanwhile is news the next time.

@@ -26,7 +26,7 @@ def render_list(
     columns: Sequence[tuple[str, Words]] = (),
     problem: str = "",
     status: int = 200,
-    to_row: Callable[[Any], Any] | None = None,
+    to_rows: Callable[[list[Any]], list[Any]] = list,
     **context: Any,
 ) -> HttpResponse:
     """One page of a filtered list. A filter that cannot be read shows no rows, and the reason, with status 400.
@@ -55,7 +55,7 @@ def render_list(
         left = rows_left(request, filters.queryset, page.rows)
     shown = {
         "page": page,
-        "rows": [to_row(row) for row in [*page.rows, *left]] if to_row else [*page.rows, *left],
+        "rows": to_rows([*page.rows, *left]),
         "layout": laid,
         "filters": filters,
         "q": filters.form.data.get("q", ""),

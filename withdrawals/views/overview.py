@@ -1,6 +1,6 @@
 """What needs a human now."""
 
-from django.db.models import Count, Max, Min, Sum
+from django.db.models import Count, Max, Min, Q, Sum
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -32,16 +32,15 @@ def overview(request: DeskRequest) -> HttpResponse:
     now = timezone.now()
     request.counts = count_desk(now)
     shown = RANGE_BY_NAME.get(request.GET.get("range") or RANGES[0].name)
-    refunds = {
-        state: Refund.objects.filter(state=state).aggregate(
-            count=Count("pk"), total=Sum("amount"), oldest=Min("opened_at")
-        )
-        for state in (RefundState.DUE, RefundState.IN_REVIEW)
-    }
+    states = (RefundState.DUE, RefundState.IN_REVIEW, RefundState.AWAITING)
+    refunds = Refund.objects.aggregate(
+        **{f"{state}_count": Count("pk", filter=Q(state=state)) for state in states},
+        **{f"{state}_total": Sum("amount", filter=Q(state=state)) for state in states},
+        oldest_due=Min("opened_at", filter=Q(state=RefundState.DUE)),
+    )
     context = {
         "counts": request.counts,
-        "due": refunds[RefundState.DUE],
-        "in_review": refunds[RefundState.IN_REVIEW],
+        "refunds": refunds,
         "alarms": Alarm.objects.ringing().count(),
         "ranges": RANGES,
         "shown": shown or RANGES[0],

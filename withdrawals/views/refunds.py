@@ -31,6 +31,7 @@ from withdrawals.views.access import (
 from withdrawals.views.fresh import keeps_fresh
 from withdrawals.views.lists import render_list
 from withdrawals.views.saved_views import shown_views
+from withdrawals.views.worklist import presence_words, who_is_there
 
 COLUMNS = (
     ("amount", gettext_lazy("Amount")),
@@ -51,6 +52,7 @@ class RefundRow:
     can_approve: bool = False
     may_send_back: bool = False
     notice: str = ""
+    here: str = ""
 
     @property
     def takes_two(self) -> bool:
@@ -70,8 +72,8 @@ def for_refund_rows(refunds: RefundQuerySet) -> RefundQuerySet:
     )
 
 
-def refund_row(refund: Refund, *, person: User, now: datetime, notice: str = "") -> RefundRow:
-    """The row of a refund that `for_refund_rows` loaded, and why its button is off where it is."""
+def refund_row(refund: Refund, *, person: User, now: datetime, notice: str = "", here: str = "") -> RefundRow:
+    """The row of a refund that `for_refund_rows` loaded, why its button is off where it is, and who else is `here`."""
     waiting: list[RefundApproval] = getattr(refund, "waiting_approvals", [])
     approval = waiting[0] if waiting else None
     why_not = approval.refusal(person, now) if approval else _why_not(refund, person, now)
@@ -83,7 +85,17 @@ def refund_row(refund: Refund, *, person: User, now: datetime, notice: str = "")
         can_approve=approval is not None and not why_not,
         may_send_back=approval is not None and (person.may("approve_refund") or approval.asked_by_id == person.pk),
         notice=notice,
+        here=here,
     )
+
+
+def refund_rows(refunds: list[Refund], *, person: User, now: datetime) -> list[RefundRow]:
+    """The rows of refunds that `for_refund_rows` loaded, each with who else has its item open."""
+    there = who_is_there([refund.item for refund in refunds], person=person, now=now)
+    return [
+        refund_row(refund, person=person, now=now, here=presence_words(there.get(refund.item_id, [])))
+        for refund in refunds
+    ]
 
 
 def _why_not(refund: Refund, person: User, now: datetime) -> str:
@@ -122,7 +134,7 @@ def refund_list(request: DeskRequest) -> HttpResponse:
         sorts="opened",
         columns=COLUMNS,
         problem="" if is_known else gettext("There is no such state. These refunds are due."),
-        to_row=lambda refund: refund_row(refund, person=request.user, now=now),
+        to_rows=lambda refunds: refund_rows(refunds, person=request.user, now=now),
         state=state,
         tabs=[(each, figures[each]["count"] if each in figures else 0) for each in RefundState],
         due=figures.get(RefundState.DUE),

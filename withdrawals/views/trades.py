@@ -56,6 +56,7 @@ def trade_list(request: DeskRequest) -> HttpResponse:
 
 @require_safe
 @needs("see_desk")
+@keeps_fresh
 def trade_detail(request: DeskRequest, pk: int) -> HttpResponse:
     """GET /trades/<pk>/: facts, customer, items, the three truths of each, refunds and the timeline."""
     return _trade_page(request, pk)
@@ -82,6 +83,8 @@ def _trade_page(
         "has_more": has_more,
         "problem": problem,
         "why_not_whole": _why_not_whole(request, rows),
+        # What a form that was refused brought stands at an address that cannot be asked for.
+        "is_live": request.method == "GET",
     }
     return render(request, "trade.html", context, status=status)
 
