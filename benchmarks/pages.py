@@ -113,5 +113,5 @@ def measure_pages(client: Client, person: User) -> list[Row]:
         Row("overview / items list", took["overview"] / first, "x", detail=f"{took['overview']:.1f} ms"),
         Row("first visit, gzipped", first_visit_kb(client, "/items/?tab=all"), "KB", FIRST_VISIT_KB, detail="50 rows"),
         Row("refresh of 50 rows, gzipped", refresh_kb(client, "/items/?tab=all"), "KB", REFRESH_KB),
-        Row("queries of the items list", len(queries), "", 6 + 4, detail="with session, person, two of permissions"),
+        Row("queries of the items list", len(queries), "", 6 + 3, detail="with session, person, what they may"),
     ]

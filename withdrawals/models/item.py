@@ -80,6 +80,10 @@ INSTEAD_WHEN_ENDED = {
 }
 
 
+# As many as are worth naming one by one.
+FEW = 100
+
+
 class Waits(models.Lookup[bool]):
     """Whether an item of this status is a CS2 withdrawal that has not ended: `Waits(F(status), F(is_cs2_withdrawal))`.
 
@@ -156,15 +160,21 @@ class ItemQuerySet(models.QuerySet["Item"]):
         is looked for among names before it is taken for a tail: "fade" is one.
         """
         pasted = read_pasted(text)
-        by_id = self.with_ids(pasted.ids)
-        if pasted.ids and by_id.exists():
+        if pasted.ids and (by_id := self._found(self.with_ids(pasted.ids))) is not None:
             return by_id, True
         by_name = self.matching_name(pasted.name) if pasted.name else self.none()
         if pasted.is_word and by_name.exists():
             return by_name, False
-        if pasted.ends and (by_end := self.with_ends(pasted.ends)).exists():
+        if pasted.ends and (by_end := self._found(self.with_ends(pasted.ends))) is not None:
             return by_end, True
         return by_name, False
+
+    def _found(self, rows: Self) -> Self | None:
+        """`rows`, by their keys where they are few, so that nobody looks for them again; None where there are none."""
+        keys = list(rows.order_by().values_list("pk", flat=True)[: FEW + 1])
+        if not keys:
+            return None
+        return self.filter(pk__in=keys) if len(keys) <= FEW else rows
 
 
 class Item(models.Model):

@@ -96,7 +96,7 @@ def _written(
 
 
 def _stand_ins(lengths: tuple[tuple[str, int], ...], kinds: tuple[type, ...], turn: int) -> dict[str, Value]:
-    """Values that occur nowhere else, other ones at each turn."""
+    """Values that occur nowhere else, other ones at each turn; their case and their ends too, which a search reads."""
     made: dict[str, Value] = {}
     for number, ((name, length), kind) in enumerate(zip(lengths, kinds, strict=True)):
         key = turn * 10**15 + number * 10**9
@@ -104,7 +104,9 @@ def _stand_ins(lengths: tuple[tuple[str, int], ...], kinds: tuple[type, ...], tu
         if kind is tuple:
             made[name] = tuple(range(key, key + length))
         else:
-            made[name] = moment if issubclass(kind, datetime) else f"stand-in {key}" if kind is str else key
+            made[name] = (
+                moment if issubclass(kind, datetime) else f"Stand-In {key} {turn}{number:03}" if kind is str else key
+            )
     return made
 
 
