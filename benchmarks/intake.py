@@ -1,6 +1,7 @@
 """The callback door under load: how many a second, and how long each waits, beside the floor under the same server."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -20,13 +22,16 @@ import simplejson
 from django.conf import settings
 from django.db import connection
 
+from benchmarks.desk import browser
 from benchmarks.report import Row
 from benchmarks.timing import Figure, figure
 from withdrawals.assetpay.signature import sign
+from withdrawals.models import User
 
 ROUNDS, SECONDS = 3, 4.0
 WIDTHS = (1, 8, 32)
 ITEMS = 3
+PACE, PACED_SECONDS, PAGING_AGENTS = 50, 10.0, 5
 STATUSES = ("initiated", "pending", "active", "completed")
 
 
@@ -39,8 +44,8 @@ class Load:
     refused: int
 
 
-def measure_intake() -> list[Row]:
-    """Ours and the floor, in turn, at 1, 8 and 32 connections; each connection is kept open."""
+def measure_intake(person: User) -> list[Row]:
+    """Ours and the floor, in turn, at 1, 8 and 32 connections; each connection is kept open. Then beside agents."""
     with serve("assetpay_admin.wsgi") as ours, serve("benchmarks.floor_app:application") as floor:
         loads = {}
         for width in WIDTHS:
@@ -70,7 +75,46 @@ def measure_intake() -> list[Row]:
         rows.append(
             Row(f"intake, {width} connections", load.per_second, "a second", detail=f"p99 {load.wait.p99:.0f} ms")
         )
-    return rows
+    return [*rows, *_beside_agents(person)]
+
+
+def _beside_agents(person: User) -> list[Row]:
+    """A busy merchant's pace while agents turn pages of the lists."""
+    sessions = [browser(person).cookies[settings.SESSION_COOKIE_NAME].value for _ in range(PAGING_AGENTS)]
+    connection.close()
+    pages: list[float] = []
+    with serve("assetpay_admin.wsgi") as server:
+        ends_at = time.monotonic() + PACED_SECONDS
+        agents = [
+            threading.Thread(target=_turn_pages, args=(server.port, session, ends_at, pages)) for session in sessions
+        ]
+        for agent in agents:
+            agent.start()
+        load = drive(server.port, 8, PACED_SECONDS, per_second=PACE)
+        for agent in agents:
+            agent.join()
+    detail = f"{load.per_second:.0f} a second, p50 {load.wait.p50:.0f} ms; pages p50 {figure(pages).p50:.0f} ms"
+    return [
+        Row(f"intake at {PACE} a second beside {PAGING_AGENTS} agents, p99", load.wait.p99, "ms", 250, detail=detail),
+        Row("intake refused beside agents", load.refused, "answers", 0),
+    ]
+
+
+def _turn_pages(port: int, session: str, ends_at: float, took: list[float]) -> None:
+    """One agent: a page each half second, on to the next one."""
+    address = "/items/?tab=all"
+    while time.monotonic() < ends_at:
+        caller = HTTPConnection("127.0.0.1", port, timeout=30)
+        started = time.perf_counter()
+        caller.request(
+            "GET", address, headers={"Cookie": f"{settings.SESSION_COOKIE_NAME}={session}", "Host": "localhost"}
+        )
+        body = caller.getresponse().read().decode()
+        took.append((time.perf_counter() - started) * 1_000)
+        caller.close()
+        following = re.search(r'rel="next" href="([^"]+)"', body)
+        address = "/items/" + unescape(following[1]) if following else "/items/?tab=all"
+        time.sleep(0.5)
 
 
 def _race(ours: int, floor: int, width: int) -> tuple[Load, Load]:

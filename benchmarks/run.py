@@ -31,7 +31,7 @@ def run(*, items: int, only: set[str], folder: Path) -> str:
     client = browser(person)
     parts: dict[str, Callable[[], list[Row]]] = {
         "pages": lambda: measure_pages(client, person),
-        "intake": measure_intake,
+        "intake": lambda: measure_intake(person),
         "live": lambda: measure_live(person),
         "export": lambda: measure_export(person),
         "start": measure_start,

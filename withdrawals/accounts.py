@@ -1,8 +1,12 @@
-"""How django-allauth is bent to this desk: nobody signs up, guesses are counted by account, all is noted."""
+"""How django-allauth is bent to this desk: nobody signs up, guesses are counted by account, all is noted.
+
+And how sessions are read, which is what `SESSION_ENGINE` looks for here.
+"""
 
 import base64
 import hashlib
 import unicodedata
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -20,6 +24,8 @@ from cryptography.fernet import Fernet
 from django.conf import settings
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.signals import user_logged_in
+from django.contrib.sessions.backends.db import SessionStore as DatabaseSessions
+from django.db.models import QuerySet
 from django.dispatch import Signal, receiver
 from django.http import HttpRequest
 from django.utils import timezone
@@ -27,6 +33,7 @@ from django.utils import timezone
 from withdrawals.actions.audit import Origin
 from withdrawals.actions.people import note_factor_changed, note_logged_in, note_password_changed
 from withdrawals.models import Source, User
+from withdrawals.models.prepared import rows_of
 from withdrawals.sessions import begin_session, note_proof
 
 
@@ -140,3 +147,22 @@ def _by(request: HttpRequest) -> Origin:
     request_id = str(structlog.contextvars.get_contextvars().get("request_id", ""))
     actor = request.user if isinstance(request.user, User) else None
     return Origin(Source.SCREEN, actor=actor, request_id=request_id)
+
+
+class SessionStore(DatabaseSessions):
+    """Django's sessions in the database, read by a statement that is written once."""
+
+    def load(self) -> dict[str, Any]:
+        """What the session holds; empty where it has ended, or there is none of this name."""
+        found = rows_of(_kept, key=str(self.session_key), now=timezone.now())
+        if not found:
+            self._session_key = None
+            return {}
+        kept: dict[str, Any] = self.decode(found[0][0])
+        return kept
+
+
+def _kept(key: str, now: datetime) -> QuerySet[Any, Any]:
+    return (
+        SessionStore.get_model_class().objects.filter(session_key=key, expire_date__gt=now).values_list("session_data")
+    )

@@ -4,15 +4,9 @@ Limits: 15 minutes without use, 10 hours in all, 5 minutes for what asks for a f
 """
 
 from datetime import datetime
-from typing import Any
 
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
-from django.contrib.sessions.backends.db import SessionStore as DatabaseSessions
-from django.db.models import QuerySet
-from django.utils import timezone
-
-from withdrawals.models.prepared import rows_of
 
 OPENED, USED, PROVED = "opened_at", "used_at", "proved_at"
 # One write a minute, not one for each request; a session may so end up to a minute early, never late.
@@ -45,22 +39,3 @@ def has_ended(session: SessionBase, *, now: datetime) -> bool:
 def proved_recently(session: SessionBase, *, now: datetime) -> bool:
     """Whether its owner showed who they are within the last minutes; a log-in shows it too."""
     return bool(0 <= now.timestamp() - session.get(PROVED, 0) < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT)
-
-
-class SessionStore(DatabaseSessions):
-    """Django's sessions in the database, read by a statement that is written once."""
-
-    def load(self) -> dict[str, Any]:
-        """What the session holds; empty where it has ended, or there is none of this name."""
-        found = rows_of(_kept, key=str(self.session_key), now=timezone.now())
-        if not found:
-            self._session_key = None
-            return {}
-        kept: dict[str, Any] = self.decode(found[0][0])
-        return kept
-
-
-def _kept(key: str, now: datetime) -> QuerySet[Any, Any]:
-    return (
-        SessionStore.get_model_class().objects.filter(session_key=key, expire_date__gt=now).values_list("session_data")
-    )

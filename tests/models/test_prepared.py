@@ -94,3 +94,20 @@ def test_a_superuser_without_a_role_may_nothing_at_the_desk() -> None:
     assert person is not None
     assert not person.may("see_desk")
     assert person.has_perm("withdrawals.see_desk")
+
+
+def shortened(name: str) -> QuerySet[Item, Any]:
+    """Changes a text as searches do."""
+    return Item.objects.filter(assetpay_id__endswith=name[-4:]).values_list("pk")
+
+
+def lowered(names: tuple[str, ...]) -> QuerySet[Item, Any]:
+    """The same of many."""
+    return Item.objects.filter(assetpay_id__in=[name.lower() for name in names]).values_list("pk")
+
+
+def test_a_text_that_is_changed_on_its_way_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="shortened"):
+        rows_of(shortened, name="Abcdefgh")
+    with pytest.raises(RuntimeError, match="lowered"):
+        rows_of(lowered, names=("Abc", "def"))

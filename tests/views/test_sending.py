@@ -68,8 +68,8 @@ def test_the_page_costs_the_same_however_much_waits(agent: Client, many: int, dj
         agent.get("/live/sending/")
 
 
-# Session, person, two of permissions; the batches; the budget's own.
-QUERIES_OF_THE_LIVE_PART = 14
+# Session, person, what they may; the batches; the budget's own.
+QUERIES_OF_THE_LIVE_PART = 13
 
 
 def test_a_whole_trade_is_shown_by_name_and_asked_for_at_once(log_in: LogIn) -> None:

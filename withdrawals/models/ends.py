@@ -1,7 +1,7 @@
 """The ends of an id as indexed expressions: few ids share one, so a tail, a head or a whole id is found at once."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import CharField, Func, Q, QuerySet
 from django.db.models.functions import Lower
@@ -43,12 +43,24 @@ def ends_like(ends: Sequence[tuple[str, str]]) -> Q:
     return found
 
 
-def with_own_id(rows: QuerySet[Any, Any], ids: Sequence[str]) -> QuerySet[Any, Any]:
+class Ids(NamedTuple):
+    """Whole ids as they were written, in lower case, and their tails."""
+
+    written: tuple[str, ...]
+    lower: tuple[str, ...]
+    tails: tuple[str, ...]
+
+
+def read_ids(ids: Sequence[str]) -> Ids:
+    """These ids in each way that they are looked for."""
+    lower = tuple(each.lower() for each in ids)
+    return Ids(tuple(ids), lower, tuple(dict.fromkeys(each[-SHORTEST_TAIL:] for each in lower)))
+
+
+def with_own_id(rows: QuerySet[Any, Any], ids: Ids) -> QuerySet[Any, Any]:
     """Those of `rows` whose `assetpay_id` is one of these, in whatever case, found by their tails."""
-    lower = [each.lower() for each in ids]
-    tails = {each[-SHORTEST_TAIL:] for each in lower}
     found: QuerySet[Any, Any] = rows.alias(tail=Tail("assetpay_id"), lower_id=Lower("assetpay_id"))
-    return found.filter(tail__in=tails, lower_id__in=lower)
+    return found.filter(tail__in=ids.tails, lower_id__in=ids.lower)
 
 
 def keys_of_any(*rows: QuerySet[Any, Any]) -> QuerySet[Any, Any]:

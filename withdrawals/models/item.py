@@ -10,10 +10,11 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext, gettext_lazy
 
-from withdrawals.models.ends import Head, Tail, ends_like, keys_of_any, with_own_id
+from withdrawals.models.ends import Head, Ids, Tail, ends_like, keys_of_any, read_ids, with_own_id
 from withdrawals.models.item_names import named_like
 from withdrawals.models.money import UsdField
 from withdrawals.models.pasted import read_pasted
+from withdrawals.models.prepared import rows_of
 from withdrawals.models.status import FINAL, UNDELIVERED, Status, is_known
 from withdrawals.models.trade import Game, Trade
 
@@ -80,6 +81,10 @@ INSTEAD_WHEN_ENDED = {
 }
 
 
+# As many as are worth naming one by one.
+FEW = 100
+
+
 class Waits(models.Lookup[bool]):
     """Whether an item of this status is a CS2 withdrawal that has not ended: `Waits(F(status), F(is_cs2_withdrawal))`.
 
@@ -101,6 +106,9 @@ WAITS = Waits(models.F("status"), models.F("is_cs2_withdrawal"))
 
 class ItemQuerySet(models.QuerySet["Item"]):
     """Reads of items. `cancellable` is the twin of `Item.cancel_refusal`; a table test holds them together."""
+
+    # The keys of what `search` found, where it was an id and they are few.
+    few: tuple[int, ...] = ()
 
     def cancellable(self, now: datetime) -> Self:
         """Items for which no rule refuses a cancel at `now`."""
@@ -134,9 +142,13 @@ class ItemQuerySet(models.QuerySet["Item"]):
 
     def with_ids(self, ids: Sequence[str]) -> Self:
         """Items that carry exactly one of these ids, themselves or through their trade."""
+        return self.with_read_ids(read_ids(ids))
+
+    def with_read_ids(self, ids: Ids) -> Self:
+        """The same of ids that have been read."""
         items = Item.objects.all()
-        of_trades = items.filter(trade__in=Trade.objects.with_ids(ids))
-        others = (items.filter(external_id__in=ids), items.filter(asset_id__in=ids), of_trades)
+        of_trades = items.filter(trade__in=Trade.objects.with_read_ids(ids))
+        others = (items.filter(external_id__in=ids.written), items.filter(asset_id__in=ids.written), of_trades)
         return self.filter(pk__in=keys_of_any(with_own_id(items, ids), *others))
 
     def with_ends(self, ends: Sequence[tuple[str, str]]) -> Self:
@@ -156,15 +168,32 @@ class ItemQuerySet(models.QuerySet["Item"]):
         is looked for among names before it is taken for a tail: "fade" is one.
         """
         pasted = read_pasted(text)
-        by_id = self.with_ids(pasted.ids)
-        if pasted.ids and by_id.exists():
-            return by_id, True
+        if pasted.ids:
+            ids = read_ids(pasted.ids)
+            keys = [pk for (pk,) in rows_of(_keys_with_ids, **ids._asdict())]
+            if keys:
+                return (self.with_read_ids(ids) if len(keys) > FEW else self._few(keys)), True
         by_name = self.matching_name(pasted.name) if pasted.name else self.none()
         if pasted.is_word and by_name.exists():
             return by_name, False
-        if pasted.ends and (by_end := self.with_ends(pasted.ends)).exists():
-            return by_end, True
+        if pasted.ends:
+            rows = self.with_ends(pasted.ends)
+            keys = list(rows.values_list("pk", flat=True)[: FEW + 1])
+            if keys:
+                return (rows if len(keys) > FEW else self._few(keys)), True
         return by_name, False
+
+    def _few(self, keys: list[int]) -> Self:
+        """The rows with these keys, and `few` names them, so that nobody looks for them again."""
+        found = self.filter(pk__in=keys)
+        found.few = tuple(keys)
+        return found
+
+
+def _keys_with_ids(
+    written: tuple[str, ...], lower: tuple[str, ...], tails: tuple[str, ...]
+) -> models.QuerySet["Item", Any]:
+    return Item.objects.with_read_ids(Ids(written, lower, tails)).values_list("pk")[: FEW + 1]
 
 
 class Item(models.Model):

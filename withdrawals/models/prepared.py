@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 from django.db import connection
 from django.db.models import QuerySet
 
-Value = datetime | int | str | tuple[int, ...]
+Value = datetime | int | str | tuple[int, ...] | tuple[str, ...]
+# A value's name and kind, and how many of it there are where it is a tuple.
+Form = tuple[str, type, int | None]
 Makes = Callable[..., QuerySet[Any, Any]]
 STATEMENTS = 500
 
@@ -30,8 +32,8 @@ def rows_of(makes: Makes, *shape: Hashable, **values: Value) -> list[tuple[Any, 
     """The rows of `makes(*shape, **values)`, a `values_list`.
 
     `makes` is asked once for each `shape`, so its statement hangs on nothing else. It passes each value on just as it
-    is given, so that it is found again as a parameter; RuntimeError where it does not. A tuple of keys may have any
-    length but none.
+    is given, so that it is found again as a parameter; RuntimeError where it does not. A tuple may have any length
+    but none.
     """
     found, statement = raw_rows_of(makes, *shape, **values)
     return [converted(row, statement) for row in found] if statement.converters else found
@@ -39,9 +41,8 @@ def rows_of(makes: Makes, *shape: Hashable, **values: Value) -> list[tuple[Any, 
 
 def raw_rows_of(makes: Makes, *shape: Hashable, **values: Value) -> tuple[list[tuple[Any, ...]], Statement]:
     """The same as the database's driver has them; `converted` makes of each what Python holds."""
-    lengths = tuple((name, len(value) if isinstance(value, tuple) else 0) for name, value in values.items())
-    kinds = tuple(type(value) for value in values.values())
-    statement = _written(makes, shape, lengths, kinds, connection.vendor)
+    forms = tuple(_form(name, value) for name, value in values.items())
+    statement = _written(makes, shape, forms, connection.vendor)
     given = _flat(values)
     parameters = list(statement.parameters)
     for place, number in statement.places:
@@ -73,15 +74,15 @@ def _flat(values: dict[str, Value]) -> list[Any]:
     return flat
 
 
+def _form(name: str, value: Value) -> Form:
+    if isinstance(value, tuple):
+        return name, type(value[0]), len(value)
+    return name, type(value), None
+
+
 @lru_cache(maxsize=STATEMENTS)
-def _written(
-    makes: Makes,
-    shape: tuple[Hashable, ...],
-    lengths: tuple[tuple[str, int], ...],
-    kinds: tuple[type, ...],
-    vendor: str,
-) -> Statement:
-    first, second = (_stand_ins(lengths, kinds, turn) for turn in (1, 2))
+def _written(makes: Makes, shape: tuple[Hashable, ...], forms: tuple[Form, ...], vendor: str) -> Statement:
+    first, second = (_stand_ins(forms, turn) for turn in (1, 2))
     sql, parameters, converters = _compiled(makes(*shape, **first))
     _, others, _ = _compiled(makes(*shape, **second))
     flat, flat_others = _flat(first), _flat(second)
@@ -95,17 +96,19 @@ def _written(
     return Statement(sql, tuple(parameters), tuple(places), converters)
 
 
-def _stand_ins(lengths: tuple[tuple[str, int], ...], kinds: tuple[type, ...], turn: int) -> dict[str, Value]:
-    """Values that occur nowhere else, other ones at each turn."""
-    made: dict[str, Value] = {}
-    for number, ((name, length), kind) in enumerate(zip(lengths, kinds, strict=True)):
-        key = turn * 10**15 + number * 10**9
-        moment = datetime(2500 + turn, 1, 1, tzinfo=UTC) + timedelta(days=number, microseconds=turn)
-        if kind is tuple:
-            made[name] = tuple(range(key, key + length))
-        else:
-            made[name] = moment if issubclass(kind, datetime) else f"stand-in {key}" if kind is str else key
+def _stand_ins(forms: tuple[Form, ...], turn: int) -> dict[str, Value]:
+    """Values that occur nowhere else, other ones at each turn; their case and their ends too, which a search reads."""
+    made: dict[str, Any] = {}
+    for number, (name, kind, length) in enumerate(forms):
+        one = [_stand_in(kind, turn, 1_000 * number + place) for place in range(length or 1)]
+        made[name] = one[0] if length is None else tuple(one)
     return made
+
+
+def _stand_in(kind: type, turn: int, number: int) -> datetime | int | str:
+    if issubclass(kind, datetime):
+        return datetime(2500 + turn, 1, 1, tzinfo=UTC) + timedelta(minutes=number, microseconds=turn)
+    return f"{turn} Stand-In {number:06}{turn}" if kind is str else turn * 10**15 + number
 
 
 def _compiled(rows: QuerySet[Any, Any]) -> tuple[str, Sequence[Any], Any]:

@@ -6,7 +6,7 @@ from typing import Self
 
 from django.db import models
 
-from withdrawals.models.ends import Head, Tail, ends_like, keys_of_any, with_own_id
+from withdrawals.models.ends import Head, Ids, Tail, ends_like, keys_of_any, read_ids, with_own_id
 from withdrawals.models.money import UsdField
 from withdrawals.models.pasted import read_pasted
 from withdrawals.models.status import FINAL, OPEN, Status, is_known
@@ -61,9 +61,13 @@ class TradeQuerySet(models.QuerySet["Trade"]):
 
     def with_ids(self, ids: Sequence[str]) -> Self:
         """Trades that carry exactly one of these ids; only AssetPay's may be written in any case."""
+        return self.with_read_ids(read_ids(ids))
+
+    def with_read_ids(self, ids: Ids) -> Self:
+        """The same of ids that have been read."""
         columns = ("external_id", "offer_id", "client_steam_id", "client_user_id", "external_client_user_id")
         trades = Trade.objects.all()
-        found = [trades.filter(models.Q((f"{column}__in", ids))) for column in columns]
+        found = [trades.filter(models.Q((f"{column}__in", ids.written))) for column in columns]
         return self.filter(pk__in=keys_of_any(with_own_id(trades, ids), *found))
 
     def with_ends(self, ends: Sequence[tuple[str, str]]) -> Self:

@@ -14,9 +14,13 @@ from withdrawals.views.worklist import TAB_BY_NAME, TABS, Items, Tab
 
 @dataclass(frozen=True)
 class Found:
-    """The items of an address at one moment, in words too; `problem` where the address could not be read in full."""
+    """The items of an address at one moment, in words too; `problem` where the address could not be read in full.
+
+    `few` are the keys of what an id found, where they are few.
+    """
 
     items: Items
+    few: tuple[int, ...]
     matching: Items | None
     tab: Tab
     tab_asked: Tab
@@ -57,15 +61,17 @@ def find_items(address: Mapping[str, str], *, now: datetime) -> Found:
     items = shown.holds(now)
     if matching is not None:
         items = matching if is_id else items & matching
+    few = matching.few if matching is not None and is_id else ()
     batch = None
     if number := form.cleaned_data.get("batch"):
         batch = Batch.objects.filter(pk=number).first()
         if batch is None:
             problem = gettext("There is no such batch. This is the worklist.")
         else:
-            shown, items = TAB_BY_NAME["all"], Item.objects.filter(pk__in=batch.leftovers().values("item"))
+            few, shown, items = (), TAB_BY_NAME["all"], Item.objects.filter(pk__in=batch.leftovers().values("item"))
     return Found(
         items=items,
+        few=few,
         matching=matching,
         tab=shown,
         tab_asked=tab,

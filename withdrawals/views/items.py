@@ -70,7 +70,7 @@ def items_page(request: DeskRequest, found: Found, *, problem: str = "", status:
     else:
         counts = {each: str(getattr(request.counts, each.name)) for each in TABS}
     is_tab = not found.is_id and found.batch is None
-    matching = counts[found.tab] if is_tab else count_up_to(found.items)
+    matching = counts[found.tab] if is_tab else str(len(found.few)) if found.few else count_up_to(found.items)
 
     def shown() -> dict[str, Any]:
         rows, is_ticked = [*facts(), *left], found.batch is not None
@@ -108,6 +108,9 @@ def _page(found: Found, order: Order, cursor: str) -> tuple[Page[Any], Callable[
     if order.by == "opened_at" and not found.text and found.batch is None:
         of_tab = tab_page(found.tab, goes_down=order.goes_down, cursor=cursor, now=found.now)
         return of_tab.page, of_tab.facts
+    if order.by == "opened_at" and found.few:
+        few = tab_page(found.tab, goes_down=order.goes_down, cursor=cursor, now=found.now, keys=found.few)
+        return few.page, few.facts
     items = facts_of(found.items)
     if order.by == "shown_price":
         items = facts_of(found.items.annotate(shown_price=ShownPrice("first_price", "price")), "shown_price")

@@ -118,14 +118,17 @@ class TabPage(NamedTuple):
         return [Facts._make(converted(row, self.statement)) for row in self.page.rows]
 
 
-def tab_page(tab: Tab, *, goes_down: bool, cursor: str, now: datetime) -> TabPage:
-    """The page at `cursor`, by a statement that is written once. Raises BadCursor."""
-    opened_by = now - cancel_window()
+def tab_page(tab: Tab, *, goes_down: bool, cursor: str, now: datetime, keys: tuple[int, ...] = ()) -> TabPage:
+    """The page at `cursor`, or that of the items with these keys, by a statement that is written once.
+
+    Raises BadCursor.
+    """
+    values: dict[str, Any] = {"opened_by": now - cancel_window()} | ({"keys": keys} if keys else {})
     statements = []
 
     def read(goes_down: bool, place: Place | None) -> list[Any]:
         at: dict[str, Any] = {} if place is None else dict(zip(("value", "key"), place, strict=True))
-        found, statement = raw_rows_of(_tab_rows, tab.name, goes_down, place is not None, opened_by=opened_by, **at)
+        found, statement = raw_rows_of(_tab_rows, tab.name, goes_down, place is not None, **values, **at)
         statements.append(statement)
         return [Facts._make(row) for row in found]
 
@@ -138,9 +141,15 @@ def tab_page(tab: Tab, *, goes_down: bool, cursor: str, now: datetime) -> TabPag
 
 
 def _tab_rows(
-    name: str, goes_down: bool, has_place: bool, opened_by: datetime, value: datetime = BEFORE_ALL, key: int = 0
+    name: str,
+    goes_down: bool,
+    has_place: bool,
+    opened_by: datetime,
+    keys: tuple[int, ...] = (),
+    value: datetime = BEFORE_ALL,
+    key: int = 0,
 ) -> QuerySet[Item, Any]:
-    items = TAB_BY_NAME[name].holds(opened_by + cancel_window())
+    items = Item.objects.filter(pk__in=keys) if keys else TAB_BY_NAME[name].holds(opened_by + cancel_window())
     place = (value, key) if has_place else None
     return ordered_from(items, "opened_at", goes_down, place).values_list(*SHOWN)[: PAGE_SIZE + 1]
 
