@@ -29,8 +29,19 @@ def test_no_screen_shuts_anybody_out(
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if overflow > 0:
             found.append(f"{name}: {overflow} px wider than the screen")
+        found += [f"{name}: “{entry}” is out of sight" for entry in page.evaluate(OUT_OF_SIGHT)]
 
     assert found == [], "\n".join(found)
+
+
+# The entries of this page in the rail and among the tabs that a narrow screen does not show.
+OUT_OF_SIGHT = """() => {
+    const entries = [...document.querySelectorAll('.rail nav [aria-current], .tabs-line [aria-current]')];
+    return entries.filter((entry) => {
+        const [box, line] = [entry, entry.closest('ul, .tabs-line')].map((each) => each.getBoundingClientRect());
+        return box.left < line.left - 1 || box.right > line.right + 1;
+    }).map((entry) => entry.textContent.trim());
+}"""
 
 
 @pytest.mark.parametrize("look", LOOKS)
