@@ -111,7 +111,9 @@ function refreshParts(page) {
     if ((said.get(name) ?? essence(old)) === text || old.querySelector('.htmx-request')) continue;
     said.set(name, text);
     const focus = old.contains(document.activeElement) ? document.activeElement : null;
+    const aside = old.firstElementChild?.scrollLeft ?? 0;
     old.replaceChildren(...[...part.childNodes].map((node) => document.adoptNode(node)));
+    if (aside) old.firstElementChild?.scrollTo({ left: aside, behavior: 'instant' });
     window.htmx?.process(old);
     if (focus) giveFocusIn(old, focus);
     hasNew = true;

@@ -1,4 +1,4 @@
-// Copying an id, a letter in place of a picture that does not come, and how close together the rows stand.
+// Copying an id, a letter in place of a picture that does not come, how close together the rows stand, and where one is.
 
 import { t } from './words.js';
 
@@ -49,4 +49,10 @@ document.querySelectorAll('button[data-density]').forEach((button) => {
     try { localStorage.setItem('density', density); } catch { /* for this page only, then */ }
     tell();
   });
+});
+
+// On a narrow screen the rail and the tabs go on beyond its edge: the entry of this page is brought into sight.
+document.querySelectorAll('.rail nav [aria-current], .tabs-line [aria-current]').forEach((entry) => {
+  const line = entry.closest('ul, .tabs-line');
+  line.scrollLeft = entry.offsetLeft - (line.clientWidth - entry.offsetWidth) / 2;
 });

@@ -20,9 +20,21 @@ def test_no_screen_shuts_anybody_out(
     for name, path in scenery.screens().items():
         page.goto(live_server.url + path)
         bring_to(page, name)
+        # On the narrow screen, where the last look left it: that is how the page was loaded.
+        found += [f"{name}: “{entry}” is out of sight" for entry in page.evaluate(OUT_OF_SIGHT)]
         found += objections(page, name)
 
     assert found == [], "\n".join(found)
+
+
+# The entries of this page in the rail and among the tabs that a narrow screen does not show.
+OUT_OF_SIGHT = """() => {
+    const entries = [...document.querySelectorAll('.rail nav [aria-current], .tabs-line [aria-current]')];
+    return entries.filter((entry) => {
+        const [box, line] = [entry, entry.closest('ul, .tabs-line')].map((each) => each.getBoundingClientRect());
+        return box.left < line.left - 1 || box.right > line.right + 1;
+    }).map((entry) => entry.textContent.trim());
+}"""
 
 
 def test_no_screen_of_an_admin_shuts_anybody_out(
