@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,6 +36,8 @@ from django.conf import settings  # noqa: E402 # as above
 settings.DATABASES["default"]["NAME"] = str(FOLDER / "screens.sqlite3")
 settings.DEBUG = False
 settings.DEMO = True
+# A walk may take longer than a proof of who one is holds.
+settings.ACCOUNT_REAUTHENTICATION_TIMEOUT = 86_400
 django.setup()
 
 from django.contrib.staticfiles.handlers import StaticFilesHandler  # noqa: E402 # needs the set-up above
@@ -43,7 +46,7 @@ from django.core.management import call_command  # noqa: E402 # as above
 from django.core.servers.basehttp import ThreadedWSGIServer  # noqa: E402 # as above
 from django.db import connections  # noqa: E402 # as above
 from django.test.testcases import QuietWSGIRequestHandler  # noqa: E402 # as above
-from playwright.sync_api import Page, sync_playwright  # noqa: E402 # as above
+from playwright.sync_api import Page, ViewportSize, sync_playwright  # noqa: E402 # as above
 
 from tests.browser.scenery import Scenery, bring_to, make_scenery  # noqa: E402 # as above
 from tests.conftest import CHROMIUM_ARGUMENTS  # noqa: E402 # as above
@@ -85,27 +88,31 @@ def pack(picture: Path) -> None:
     subprocess.run([program, picture, *how, f"PNG8:{picture}"], check=True)  # noqa: S603 # our own pictures
 
 
-def walk(page: Page, address: str, scenery: Scenery, target: Path, look: str, only: set[str], *, whole: bool) -> None:
-    """Every screen in one look."""
+def walk(
+    enter: Callable[[], Page], address: str, scenery: Scenery, target: Path, look: str, only: set[str], *, whole: bool
+) -> None:
+    """Every screen in one look, each person's in a browser of their own."""
 
-    def keep(name: str) -> None:
+    def keep(page: Page, name: str) -> None:
         picture = target / f"{name}-{look}.png"
         page.screenshot(path=picture, full_page=whole and not name.startswith("dialog"))
         pack(picture)
 
     if not only or "login" in only:
+        page = enter()
         page.goto(f"{address}/accounts/login/")
-        keep("login")
+        keep(page, "login")
     for person, screens in ((scenery.supervisor, scenery.screens()), (scenery.admin, scenery.screens_of_admins())):
         wanted = {name: path for name, path in screens.items() if not only or name in only}
         if not wanted:
             continue
-        page.context.clear_cookies()
+        page = enter()
         log_in(page, address, person)
         for name, path in wanted.items():
             page.goto(address + path)
             bring_to(page, name)
-            keep(name)
+            keep(page, name)
+        page.context.close()
 
 
 def take(look: str, target: Path, only: set[str], *, whole: bool) -> None:
@@ -119,13 +126,16 @@ def take(look: str, target: Path, only: set[str], *, whole: bool) -> None:
         browser = playwright.chromium.launch(
             executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=CHROMIUM_ARGUMENTS
         )
-        # Nothing half-way: a menu that is still fading in looks like a fault.
-        context = browser.new_context(
-            viewport={"width": wide, "height": high}, color_scheme=theme, reduced_motion="reduce"
-        )
-        page = context.new_page()
-        page.on("console", lambda message: print("console:", message.text))  # noqa: T201 # to be mended
-        walk(page, address, scenery, target, look, only, whole=whole)
+
+        def enter() -> Page:
+            # Nothing half-way: a menu that is still fading in looks like a fault.
+            size: ViewportSize = {"width": wide, "height": high}
+            context = browser.new_context(viewport=size, color_scheme=theme, reduced_motion="reduce")
+            page = context.new_page()
+            page.on("console", lambda message: print("console:", message.text))  # noqa: T201 # to be mended
+            return page
+
+        walk(enter, address, scenery, target, look, only, whole=whole)
         browser.close()
     print(look)  # noqa: T201 # progress
 
