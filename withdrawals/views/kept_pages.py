@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, NoReturn
 
 from django.conf import settings
-from django.contrib.messages.storage.session import SessionStorage
+from django.contrib.messages import get_messages
 from django.db import connection
 from django.http import HttpResponse
 from django.middleware.csrf import get_token
@@ -41,7 +41,8 @@ PAGES: dict[Hashable, Kept] = {}
 
 def may_be_kept(request: DeskRequest) -> bool:
     """Whether nothing stands on this page but what its view reads: no message, no banner."""
-    has_message = SessionStorage.session_key in request.session
+    # To count them does not tell them.
+    has_message = len(get_messages(request)) > 0
     has_banner = request.counts.ringing or request.counts.unmarked
     return not (has_message or has_banner or request.user.is_superuser)
 
