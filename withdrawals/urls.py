@@ -34,7 +34,6 @@ urlpatterns = [
     path("", overview.overview, name="overview"),
     path("search/", search.search, name="search"),
     path("now/", overview.server_now, name="server_now"),
-    path("live/items/", live.items_now, name="live_items"),
     path("live/sending/", sending.sending_now, name="live_sending"),
     path("live/presence/", live.presence, name="live_presence"),
     path("items/", items.item_list, name="item_list"),

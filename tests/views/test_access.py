@@ -44,7 +44,6 @@ READING = {
     "/batches/": set(Role),
     "/batches/{batch}/": set(Role),
     "/sending/": set(Role),
-    "/live/items/": set(Role),
     "/live/sending/": set(Role),
     "/refunds/{refund}/confirm/": {Role.AGENT, Role.SUPERVISOR},
     "/refunds/{refund}/reference/": {Role.AGENT, Role.SUPERVISOR},

@@ -241,3 +241,8 @@ def test_what_really_happens_is_news_each_time(agent: Client) -> None:
 
     assert len(set(tags)) == 4
     assert Item.objects.get().status == Status.COMPLETED
+
+
+@pytest.mark.parametrize("keys", ["x", "1,,2", "²", "9" * 30, "1;drop", ",".join(["7"] * 5_000)])
+def test_odd_keys_of_rows_on_a_screen_are_left_out(agent: Client, keys: str) -> None:
+    assert look(agent, on_screen=keys).status_code == 200

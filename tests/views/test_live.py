@@ -1,14 +1,13 @@
-"""What pages ask by themselves: which rows changed, and who else is looking."""
+"""Who else is looking."""
 
 from datetime import timedelta
-from unittest import mock
+from html import unescape
 
 import pytest
 from django.test import Client
 from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries
 
-from tests.factories import CancellationFactory, ItemFactory, TradeFactory, UserFactory
+from tests.factories import ItemFactory, UserFactory
 from tests.views.conftest import LogIn
 from tests.views.reading import text
 from withdrawals.actions.presence import mark_presence
@@ -30,9 +29,9 @@ def mira() -> User:
 
 
 def here(browser: Client, item: Item) -> str:
-    """What the live address says of who is at the item."""
-    told = browser.get("/live/items/", {"ids": str(item.pk)}).json()
-    return str(told[str(item.pk)]["here"])
+    """What the row of an item says of who is at it."""
+    row = text(browser.get(f"/items/{item.pk}/row/"))
+    return unescape(row.split('class="here"><bdi>')[1].split("</bdi>")[0]) if 'class="here"' in row else ""
 
 
 def test_a_colleague_with_the_dialog_open_is_seen(log_in: LogIn, agent: Client, mira: User, item: Item) -> None:
@@ -40,7 +39,6 @@ def test_a_colleague_with_the_dialog_open_is_seen(log_in: LogIn, agent: Client, 
 
     assert here(agent, item) == "mira@desk.example is looking at this"
     assert "mira@desk.example is looking at this" in text(agent.get("/items/"))
-    assert "mira@desk.example is looking at this" in text(agent.get(f"/items/{item.pk}/row/"))
 
 
 def test_a_colleague_on_the_trades_page_is_seen_at_each_of_its_items(
@@ -126,46 +124,7 @@ def test_a_place_that_is_none_is_refused(agent: Client, form: dict[str, str], st
     assert not Presence.objects.exists()
 
 
-@pytest.mark.parametrize("ids", ["", "x", "1,,2", "²", "9" * 30, "1;drop", ",".join(["7"] * 5_000)])
-def test_odd_questions_get_an_empty_answer(agent: Client, ids: str) -> None:
-    response = agent.get("/live/items/", {"ids": ids})
-
-    assert (response.status_code, response.json()) == (200, {})
-
-
-def test_the_poll_changes_nothing_and_needs_a_role(log_in: LogIn, item: Item) -> None:
-    browser = log_in(Role.AUDITOR)
-
-    assert browser.post("/live/items/").status_code == 405
-    assert browser.get("/live/presence/").status_code == 405
-    assert log_in(UserFactory(role=False)).get("/live/items/", {"ids": item.pk}).status_code == 403
-
-
-def test_a_row_whose_moment_has_passed_is_asked_for_again(agent: Client) -> None:
-    waiting = CancellationFactory(send_from=timezone.now() + timedelta(seconds=2))
-
-    def version() -> str:
-        return str(agent.get("/live/items/", {"ids": waiting.item_id}).json()[str(waiting.item_id)]["version"])
-
-    before = version()
-    assert f'data-version="{before}"' in text(agent.get(f"/items/{waiting.item_id}/row/"))
-    with mock.patch("withdrawals.views.live.timezone.now", return_value=waiting.send_from):
-        assert version() != before
-
-
-# Session, person, what they may; items, their cancellations, who is there.
-QUERIES_OF_THE_POLL = 6
-
-
-@pytest.mark.parametrize("many", [1, 50])
-def test_the_poll_costs_the_same_however_many_rows(
-    agent: Client, mira: User, many: int, django_assert_num_queries: DjangoAssertNumQueries
-) -> None:
-    items = [CancellationFactory(item__trade=TradeFactory()).item for _ in range(many)]
-    for item in items:
-        mark_presence(actor=mira, item_id=item.pk, trade_id=None, now=timezone.now())
-
-    with django_assert_num_queries(QUERIES_OF_THE_POLL):
-        told = agent.get("/live/items/", {"ids": ",".join(str(item.pk) for item in items)}).json()
-
-    assert len(told) == many
+def test_being_there_is_told_by_a_form_alone_and_needs_a_role(log_in: LogIn, item: Item) -> None:
+    assert log_in(Role.AUDITOR).get("/live/presence/").status_code == 405
+    assert log_in(UserFactory(role=False)).post("/live/presence/", {"item": item.pk}).status_code == 403
+    assert not Presence.objects.exists()

@@ -87,7 +87,7 @@ def test_every_address_that_a_template_polls_is_known_for_one_or_carries_the_hea
     assert "refresh.js" in base
     assert "server_now" in base
     assert set(fetching) <= {"countdown.js", "live.js"}, "a script that fetches: is its address in BACKGROUND_PATH?"
-    assert all(BACKGROUND_PATH.fullmatch(path) for path in ("/now/", "/live/", "/live/items/", "/items/12/row/"))
+    assert all(BACKGROUND_PATH.fullmatch(path) for path in ("/now/", "/live/presence/", "/items/12/row/"))
     assert not any(BACKGROUND_PATH.fullmatch(path) for path in ("/", "/items/", "/items/12/cancel/", "/alive/"))
 
 

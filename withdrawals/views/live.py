@@ -1,30 +1,13 @@
 """What pages ask by themselves, under one address, so that asking never counts as somebody being at work."""
 
-from django.http import Http404, HttpResponse, JsonResponse
+from django.http import Http404, HttpResponse
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_POST
 
 from withdrawals.actions.presence import end_presence, mark_presence
 from withdrawals.forms import PresenceForm
 from withdrawals.models import Item, Trade
 from withdrawals.views.access import DeskRequest, needs
-from withdrawals.views.fresh import keys_in
-from withdrawals.views.worklist import for_versions, presence_words, row_version, who_is_there
-
-
-@require_safe
-@needs("see_desk")
-def items_now(request: DeskRequest) -> HttpResponse:
-    """GET /live/items/?ids=1,2: of each row on a page, which version of it is current and who else is there."""
-    now = timezone.now()
-    items = list(for_versions(Item.objects.filter(pk__in=keys_in(request.GET.get("ids", "")))))
-    there = who_is_there(items, person=request.user, now=now)
-    return JsonResponse(
-        {
-            str(item.pk): {"version": row_version(item, now), "here": presence_words(there.get(item.pk, []))}
-            for item in items
-        }
-    )
 
 
 @require_POST

@@ -137,19 +137,8 @@ def for_rows(items: Items) -> Items:
     return items.select_related("trade", "refund").prefetch_related(Prefetch("cancellations", requests))
 
 
-def for_versions(items: Items) -> Items:
-    """`items` with no more than tells whether a row is still current, in two queries."""
-    requests = Cancellation.objects.only("item_id", "number", "state", "changed_at", "send_from").order_by("number")
-    return items.only("pk", "trade_id", "status").prefetch_related(Prefetch("cancellations", requests))
-
-
-def row_version(item: Item, now: datetime) -> str:
-    """Changes whenever the row of an item (that `for_rows` or `for_versions` loaded) would say something else."""
-    requests = list(item.cancellations.all())
-    return _version(item.status, requests[-1] if requests else None, now)
-
-
 def _version(status: str, last: Cancellation | None, now: datetime) -> str:
+    """Changes whenever the row of an item would say something else."""
     if last is None:
         return status
     moments = f"{last.changed_at.timestamp():.3f}-{last.send_from.timestamp():.3f}"
