@@ -1,10 +1,11 @@
 """Whole pages as text, found by everything that they show, as their rows are (`views/rows.py`).
 
 A view first reads all that its page shows, and hands it over as `facts`. Where a page was made of the very same, for
-somebody who may do the same, it is that text; else it is made now, and may ask the database nothing more: a fact that
-is shown and was not handed over is an error, not an old page. What differs by the second or by the form is a slot.
+somebody who may do the same, it is that text; else it is made now, and may ask the database nothing more: a page that
+shows a fact which was not handed over is reported and never kept. What differs by the second or by the form is a slot.
 """
 
+import logging
 from collections.abc import Callable, Hashable, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple, NoReturn
@@ -14,6 +15,7 @@ from django.contrib.messages import get_messages
 from django.db import connection
 from django.http import HttpResponse
 from django.middleware.csrf import get_token
+from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.timezone import get_current_timezone_name
 from django.utils.translation import get_language
@@ -24,8 +26,14 @@ from withdrawals.views.access import DeskRequest, way_back
 from withdrawals.views.fresh import asks_for_itself
 from withdrawals.views.rows import Pieces, fill
 
+log = logging.getLogger(__name__)
+
 # Each is some 80 kB.
 KEPT = 100
+
+
+class NotHandedOver(RuntimeError):
+    """A page that is to be kept asked the database for more than its facts."""
 
 
 class Kept(NamedTuple):
@@ -60,13 +68,18 @@ def kept_page(
     """The page of these facts at `now`: `shown` makes the template's context, `changes_at` tells when it is another.
 
     `facts` and the address tell all that `shown` uses. A page that asks for itself shows nothing of who asks, unless it
-    `is_personal`. RuntimeError where the page asks the database for more.
+    `is_personal`. A page that asks the database for more is made once more without being kept, and logged as an error.
     """
     is_personal = is_personal or not asks_for_itself(request)
     key = (template, facts, _look(request, is_personal))
     page = PAGES.get(key)
     if page is None or now < page.made_at or (page.until is not None and now >= page.until):
-        page = _made(request, template, now, shown, changes_at, is_personal)
+        try:
+            page = _made(request, template, now, shown, changes_at, is_personal)
+        except NotHandedOver:
+            log.exception("A page could not be kept")
+            request.is_kept = False
+            return render(request, template, shown())
         if len(PAGES) >= KEPT:
             PAGES.clear()
         PAGES[key] = page
@@ -103,4 +116,4 @@ def _made(
 
 
 def _asks_for_more(_: Any, sql: str, *__: Any) -> NoReturn:
-    raise RuntimeError(f"A page that is kept shows what was not handed over: {sql[:200]}")
+    raise NotHandedOver(f"A page that is kept shows what was not handed over: {sql[:200]}")
