@@ -90,20 +90,26 @@ def copied(place: Path) -> Path:
 def survives(copy: Path, file: str, mutant: Mutant) -> bool:
     """Whether every test still passes with this change."""
     kept = (copy / file).read_text()
-    (copy / file).write_text(mutant.source)
+    write(copy / file, mutant.source)
     try:
         return noticed_nothing(copy, GUARDS[file])
     finally:
-        (copy / file).write_text(kept)
+        write(copy / file, kept)
+
+
+def write(module: Path, source: str) -> None:
+    """Put `source` there, and forget what was compiled: a change within the second and of the same length looks like none."""
+    module.write_text(source)
+    for compiled in (module.parent / "__pycache__").glob(f"{module.stem}.*.pyc"):
+        compiled.unlink()
 
 
 def noticed_nothing(copy: Path, tests: list[str]) -> bool:
     """Run them, to the first that fails; whoever hangs has noticed too."""
     # The database is made once: a change of a migration is no mutant here.
-    environment = os.environ | {
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "MUTATION_DATABASE": str(copy / "databases/test.sqlite3"),
-    }
+    environment = os.environ | {"MUTATION_DATABASE": str(copy / "databases/test.sqlite3")}
+    # Hundreds of runs, of which each would compile everything anew.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--reuse-db"]
     try:
         done = subprocess.run(
