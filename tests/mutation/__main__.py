@@ -98,7 +98,7 @@ def survives(copy: Path, file: str, mutant: Mutant) -> bool:
 
 
 def write(module: Path, source: str) -> None:
-    """Put `source` there, and forget what was compiled: a change within the second and of the same length looks like none."""
+    """Put `source` there and forget what was compiled: a change of like length within the second looks like none."""
     module.write_text(source)
     for compiled in (module.parent / "__pycache__").glob(f"{module.stem}.*.pyc"):
         compiled.unlink()
