@@ -1,5 +1,6 @@
 """The signature header: what is accepted, and that nothing else is."""
 
+import hashlib
 import random
 import re
 from datetime import UTC, datetime
@@ -58,6 +59,27 @@ def test_our_own_signer_writes_what_openssl_computed():
 
 def test_the_self_test_passes():
     self_test()
+
+
+def test_the_self_test_notices_another_algorithm(monkeypatch):
+    monkeypatch.setattr("withdrawals.assetpay.signature.hashlib.sha256", hashlib.sha3_256)
+
+    with pytest.raises(RuntimeError, match="not recognised"):
+        self_test()
+
+
+def test_the_self_test_notices_a_comparison_that_always_agrees(monkeypatch):
+    monkeypatch.setattr("withdrawals.assetpay.signature.hmac.compare_digest", lambda one, other: True)
+
+    with pytest.raises(RuntimeError, match="changed body"):
+        self_test()
+
+
+def test_a_header_of_512_characters_is_read_and_a_longer_one_is_not():
+    filled = f"{HEADER},x=".ljust(512, "y")
+
+    assert accepts(filled)
+    assert not accepts(filled + "y")
 
 
 @pytest.mark.parametrize(
