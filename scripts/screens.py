@@ -4,6 +4,7 @@
 Usage: python scripts/screens.py                      the gallery, docs/screens/
        python scripts/screens.py FOLDER               the same as whole pages, into FOLDER
        python scripts/screens.py FOLDER items trade   only these; anew in the gallery where FOLDER is docs/screens
+       python scripts/screens.py FOLDER dark items    in this look only
 
 Works on databases of its own in a temporary folder; needs Chromium and the development tools, and ImageMagick's
 `convert`, which packs the pictures to a palette.
@@ -148,7 +149,8 @@ def main(folder: Path | None, only: set[str]) -> None:
     target.mkdir(parents=True, exist_ok=True)
     call_command("migrate", verbosity=0)
     connections.close_all()
-    for look in LOOKS:
+    looks, only = [look for look in LOOKS if look in only] or list(LOOKS), only - LOOKS.keys()
+    for look in looks:
         walker = multiprocessing.get_context("fork").Process(
             target=take, args=(look, target, only), kwargs={"whole": target.resolve() != KEPT_IN}
         )
@@ -156,6 +158,7 @@ def main(folder: Path | None, only: set[str]) -> None:
         walker.join()
         if walker.exitcode:
             raise SystemExit(f"The look “{look}” did not come to its end.")
+    shutil.rmtree(FOLDER)
     weight = sum(picture.stat().st_size for picture in KEPT_IN.glob("*.png"))
     if weight > MOST_BYTES:
         raise SystemExit(f"The gallery weighs {weight:,} bytes; {MOST_BYTES:,} is the most.")

@@ -14,7 +14,9 @@ function open(dialog) {
     dialog.removeAttribute('open');
     dialog.showModal();
   }
-  dialog.querySelector('[autofocus], [aria-invalid="true"]')?.focus();
+  // What is to be filled in, and not a link that stands above it; what has to be read first stays in sight.
+  const first = dialog.querySelector('[autofocus], [aria-invalid="true"]') ?? dialog.querySelector('select, textarea, input:not([type="hidden"])');
+  first?.focus({ preventScroll: !first.matches('[aria-invalid="true"]') });
   dialog.addEventListener('close', () => { if (dialog.isConnected) dialog.remove(); giveFocusBack(); }, { once: true });
 }
 

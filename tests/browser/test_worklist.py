@@ -142,6 +142,7 @@ def test_a_refund_is_confirmed_in_place(
     page.goto(f"{live_server.url}/refunds/")
 
     page.get_by_role("button", name="Confirm refund").click()
+    expect(page.get_by_role("dialog").locator("[name=reference]")).to_be_focused()
     page.get_by_role("dialog").locator("[name=reference]").fill("payout-77")
     page.get_by_role("dialog").locator("button[type=submit]").last.click()
 
@@ -165,6 +166,40 @@ def test_everything_works_without_scripts(
     expect(page).to_have_url(f"{live_server.url}/items/")
     expect(page.locator(".toast")).to_contain_text("Asked for")
     assert Cancellation.objects.get().item == item
+
+
+# The first and the last four signs of an id: which of them are in sight.
+ENDS_IN_SIGHT = """(id) => {
+    const [box, text] = [id.getBoundingClientRect(), id.querySelector('bdi').firstChild];
+    return [[0, 4], [text.length - 4, text.length]].map(([from, to]) => {
+        const range = document.createRange();
+        range.setStart(text, from);
+        range.setEnd(text, to);
+        const end = range.getBoundingClientRect();
+        return end.left >= box.left - 1 && end.right <= box.right + 1;
+    });
+}"""
+
+
+def test_ids_keep_the_end_that_tells_them_apart_and_rows_stay_low(
+    page: Page, live_server: LiveServer, transactional_db: None, log_in: LogIn, complaints: list[str]
+) -> None:
+    item = ItemFactory(trade__opened_at=ago(minutes=5))
+    log_in(page, UserFactory().email)
+
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(f"{live_server.url}/items/?tab=soon")
+    row = page.locator(f"#item-{item.pk}")
+    for place in (0, 1):
+        assert row.locator(".id").nth(place).evaluate(ENDS_IN_SIGHT) == [False, True]
+    cancel, arm = (row.get_by_role("button", name=name).bounding_box() for name in ("Cancel item", "Cancel when"))
+    assert cancel and arm and cancel["y"] == arm["y"]
+    height = row.evaluate("row => row.getBoundingClientRect().height")
+    assert height < 150, height
+
+    page.set_viewport_size({"width": 390, "height": 844})
+    for place in (0, 1, 2):
+        assert row.locator(".id").nth(place).evaluate(ENDS_IN_SIGHT) == [True, True]
 
 
 def test_the_chosen_theme_is_remembered(

@@ -165,6 +165,28 @@ def test_an_offer_with_the_customer_is_warned_of(agent: Client) -> None:
     assert "already with the customer" in text(agent.get("/items/"))
 
 
+def test_what_the_customer_has_accepted_is_not_said_to_be_still_open_to_them(agent: Client) -> None:
+    item = ItemFactory(status=Status.HOLD)
+
+    pages = [
+        text(agent.get(path)) for path in ("/items/", f"/items/{item.pk}/cancel/", f"/trades/{item.trade_id}/cancel/")
+    ]
+
+    assert all("accepted" in page and "AssetPay may refuse" in page for page in pages)
+    assert not any("may still accept" in page or "may accept" in page for page in pages)
+    assert "Not yet: in Steam&#x27;s hold." in text(agent.get(f"/trades/{item.trade_id}/"))
+
+
+def test_a_name_that_tells_the_wear_is_not_followed_by_it(agent: Client) -> None:
+    ItemFactory(market_hash_name="P90 | Asiimov (Field-Tested)", exterior="Field-Tested")
+    ItemFactory(market_hash_name="Sticker | Crown (Foil)", exterior="Well-Worn")
+
+    page = text(agent.get("/items/"))
+
+    assert page.count("Field-Tested") == page.count("Asiimov (Field-Tested)")
+    assert "Well-Worn" in page
+
+
 def test_an_unknown_status_is_shown_as_unknown(agent: Client) -> None:
     ItemFactory(status="teleporting")
 

@@ -290,6 +290,11 @@ class Item(models.Model):
         return self.status in (Status.ACTIVE, Status.HOLD)
 
     @property
+    def is_held(self) -> bool:
+        """Whether the customer has accepted the offer and Steam holds the item; AssetPay may refuse to take it back."""
+        return self.status == Status.HOLD
+
+    @property
     def unknown_status(self) -> str:
         """The status that AssetPay last reported, where no document of AssetPay explains it; else empty."""
         return "" if is_known(self.reported_status) else self.reported_status

@@ -243,6 +243,12 @@ def status_words(status: str) -> str:
 
 
 @register.filter
+def within(words: str) -> str:
+    """Words for the middle of a sentence: names in them, such as Steam's, stay as they are written."""
+    return words[:1].lower() + words[1:]
+
+
+@register.filter
 def game_words(game: str | None) -> str:
     """A game by its name, where we know it."""
     return Game(game).label if game in Game.values else game or NOTHING
