@@ -149,7 +149,7 @@ def _compiled(rows: QuerySet[Any, Any]) -> tuple[str, Sequence[Any], Any, Any]:
 
 def _maker(rows: QuerySet[Any, Any], compiler: Any) -> Callable[[tuple[Any, ...]], Any]:
     """What makes a model of one row: the same that `ModelIterable` does with each."""
-    klass, mode = compiler.klass_info, rows._fetch_mode
+    klass, mode = compiler.klass_info, rows._fetch_mode  # type: ignore[attr-defined] # the stubs are older
     first, last = klass["select_fields"][0], klass["select_fields"][-1] + 1
     names = [column.target.attname for column, *_ in compiler.select[first:last]]
     populators = get_related_populators(klass, compiler.select, rows.db, mode)

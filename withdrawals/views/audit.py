@@ -191,7 +191,8 @@ def _checks() -> QuerySet[AuditCheck]:
 
 
 def _anchors() -> QuerySet[AuditAnchor]:
-    return AuditAnchor.objects.fetch_mode(FETCH_RAISE).order_by("-sent_at", "-pk")[:1]
+    anchors = AuditAnchor.objects.order_by("-sent_at", "-pk")
+    return anchors.fetch_mode(FETCH_RAISE)[:1]
 
 
 @require_safe
