@@ -4,6 +4,7 @@ from collections.abc import Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -12,9 +13,11 @@ from django.contrib import messages
 from django.db.models import FETCH_RAISE, QuerySet
 from django.http import HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import render
+from django.template.loader import get_template
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language, gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from withdrawals.actions.anchors import configured_places
@@ -35,6 +38,16 @@ from withdrawals.views.saved_views import Shown, cleaned_query, shown_views
 
 # Offered where a zone is typed; any other name of the tz database is taken too.
 MORE_FILTERS = ("role", "source", "item", "trade", "cause", "time_from", "time_to", "zone")
+
+
+# Each is some 20 kB.
+@lru_cache(maxsize=100)
+def _filter_form(query: str, language: str) -> SafeString:
+    """The form as this address fills it, and what it finds wrong; `language` is the active one."""
+    filters = audit_filter(QueryDict(query), AuditEntry.objects.none())
+    shows_more = not filters.form.is_valid() or any(filters.data.get(name) for name in MORE_FILTERS)
+    shown = {"filters": filters, "shows_more": shows_more, "more_filters": MORE_FILTERS, "zones": ZONES}
+    return SafeString(get_template("audit.html#audit-filters").render(shown))  # what a template made
 
 
 @dataclass(frozen=True)
@@ -121,9 +134,8 @@ def _whole_log(request: DeskRequest, now: datetime) -> HttpResponse:
     places = (page.is_first, page.next_cursor, page.previous_cursor)
 
     def shown() -> dict[str, Any]:
-        filters = audit_filter(request.GET, AuditEntry.objects.none())
         rows = line_texts("audit.html#audit-row", found, request=request, now=now, zone=UTC_ZONE)
-        return _around(request, UTC_ZONE, saved, check) | {"page": page, "rows": rows, "filters": filters}
+        return _around(request, UTC_ZONE, saved, check) | {"page": page, "rows": rows}
 
     facts = (found.rows, places, saved.facts, request.counts, check.facts)
     return kept_page(
@@ -162,9 +174,7 @@ def _around(request: DeskRequest, zone: ZoneInfo | None, saved: Shown, check: La
     """What stands around the lines."""
     return {
         "zone": zone,
-        "zones": ZONES,
-        "shows_more": any(request.GET.get(name) for name in MORE_FILTERS),
-        "more_filters": MORE_FILTERS,
+        "filter_form": _filter_form(request.GET.urlencode(), get_language() or ""),
         "is_asking": asks_for_itself(request),
         "most_newer": MOST_NEWER,
         "saved": saved,

@@ -196,6 +196,8 @@ def timeline(trade: int, *, is_whole: bool) -> Timeline:
 
 def _moments(found: tuple[Found[Any] | None, ...]) -> Iterator[Moment]:
     for kind, rows in zip(KINDS, found, strict=True):
-        for row in rows.rows if rows else ():
-            made = rows.model(row) if rows else None
-            yield Moment(kind.name, getattr(made, kind.at), Found((row,), rows.statement if rows else None), made.pk)
+        if rows is None:
+            continue
+        for row in rows.rows:
+            made = rows.model(row)
+            yield Moment(kind.name, getattr(made, kind.at), rows._replace(rows=(row,)), made.pk)
