@@ -57,6 +57,8 @@ def measure_pages(client: Client, person: User) -> list[Row]:
             row_pieces.cache_clear(),
             page(client, "/items/", tab="all"),
         ),
+        "trade page, not kept": lambda: (PAGES.clear(), page(client, f"/trades/{large.pk}/")),
+        "audit page, not kept": lambda: (PAGES.clear(), page(client, "/audit/")),
     }
     took |= {name: figure.p50 for name, figure in race(cold, seconds=5, clock=clock).items()}
     slow: dict[str, Call] = {
@@ -125,6 +127,18 @@ def measure_pages(client: Client, person: User) -> list[Row]:
             detail=f"{took['trade page']:.1f} ms; its floor {took['trade floor']:.2f} ms",
         ),
         Row("audit page / items list", took["audit page"] / first, "x", 1.15, detail=f"{took['audit page']:.1f} ms"),
+        Row(
+            "trade, something changed / items list",
+            took["trade page, not kept"] / first,
+            "x",
+            detail=f"{took['trade page, not kept']:.1f} ms: its lines kept, the page made anew",
+        ),
+        Row(
+            "audit page, something changed / items list",
+            took["audit page, not kept"] / first,
+            "x",
+            detail=f"{took['audit page, not kept']:.1f} ms",
+        ),
         Row("overview / items list", took["overview"] / first, "x", detail=f"{took['overview']:.1f} ms"),
         Row("first visit, gzipped", first_visit_kb(client, "/items/?tab=all"), "KB", FIRST_VISIT_KB, detail="50 rows"),
         Row("refresh of 50 rows, gzipped", refresh_kb(client, "/items/?tab=all"), "KB", REFRESH_KB),

@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
+from django.db.models.query import ModelIterable, get_related_populators
 
 Value = datetime | int | str | tuple[int, ...] | tuple[str, ...]
 # A value's name and kind, and how many of it there are where it is a tuple.
@@ -26,6 +27,32 @@ class Statement(NamedTuple):
     parameters: tuple[Any, ...]
     places: tuple[tuple[int, int], ...]
     converters: tuple[tuple[int, tuple[Callable[..., Any], ...], Any], ...]
+    # Makes a model of one row, where the queryset was one of models.
+    makes: Callable[[tuple[Any, ...]], Any] | None = None
+
+
+class Found[Row: Model](NamedTuple):
+    """Rows of models as the database's driver has them, which can be compared and hashed; models only on asking."""
+
+    rows: tuple[tuple[Any, ...], ...]
+    statement: Statement | None
+
+    def model(self, row: tuple[Any, ...]) -> Row:
+        """One of the rows as a model, another one each time."""
+        if self.statement is None or self.statement.makes is None:
+            raise TypeError("These are no rows of models.")
+        made: Row = self.statement.makes(converted(row, self.statement))
+        return made
+
+    def models(self) -> list[Row]:
+        """All of them."""
+        return [self.model(row) for row in self.rows]
+
+
+def found_models[Row: Model](makes: Callable[..., QuerySet[Row]], *shape: Hashable, **values: Value) -> Found[Row]:
+    """What `makes(*shape, **values)` finds, a queryset of models with what it selects beside them; no prefetching."""
+    rows, statement = raw_rows_of(makes, *shape, **values)
+    return Found(tuple([tuple(row) for row in rows]), statement)
 
 
 def rows_of(makes: Makes, *shape: Hashable, **values: Value) -> list[tuple[Any, ...]]:
@@ -83,8 +110,8 @@ def _form(name: str, value: Value) -> Form:
 @lru_cache(maxsize=STATEMENTS)
 def _written(makes: Makes, shape: tuple[Hashable, ...], forms: tuple[Form, ...], vendor: str) -> Statement:
     first, second = (_stand_ins(forms, turn) for turn in (1, 2))
-    sql, parameters, converters = _compiled(makes(*shape, **first))
-    _, others, _ = _compiled(makes(*shape, **second))
+    sql, parameters, converters, model_of = _compiled(makes(*shape, **first))
+    _, others, _, _ = _compiled(makes(*shape, **second))
     flat, flat_others = _flat(first), _flat(second)
     places = [(place, flat.index(each)) for place, each in enumerate(parameters) if each in flat]
     expected = list(parameters)
@@ -93,7 +120,7 @@ def _written(makes: Makes, shape: tuple[Hashable, ...], forms: tuple[Form, ...],
     # A value that was changed on its way would stand in the statement as it was the first time.
     if expected != list(others):
         raise RuntimeError(f"{makes} does not pass its values on as they are.")
-    return Statement(sql, tuple(parameters), tuple(places), converters)
+    return Statement(sql, tuple(parameters), tuple(places), converters, model_of)
 
 
 def _stand_ins(forms: tuple[Form, ...], turn: int) -> dict[str, Value]:
@@ -111,9 +138,29 @@ def _stand_in(kind: type, turn: int, number: int) -> datetime | int | str:
     return f"{turn} Stand-In {number:06}{turn}" if kind is str else turn * 10**15 + number
 
 
-def _compiled(rows: QuerySet[Any, Any]) -> tuple[str, Sequence[Any], Any]:
+def _compiled(rows: QuerySet[Any, Any]) -> tuple[str, Sequence[Any], Any, Any]:
     compiler = rows.query.get_compiler(connection=connection)
     sql, parameters = compiler.as_sql()
     columns = [column for column, *_ in compiler.select]
     converters = compiler.get_converters(columns).items()
-    return sql, parameters, tuple((number, tuple(each), column) for number, (each, column) in converters)
+    model_of = _maker(rows, compiler) if issubclass(rows._iterable_class, ModelIterable) else None
+    return sql, parameters, tuple((number, tuple(each), column) for number, (each, column) in converters), model_of
+
+
+def _maker(rows: QuerySet[Any, Any], compiler: Any) -> Callable[[tuple[Any, ...]], Any]:
+    """What makes a model of one row: the same that `ModelIterable` does with each."""
+    klass, mode = compiler.klass_info, rows._fetch_mode  # type: ignore[attr-defined] # the stubs are older
+    first, last = klass["select_fields"][0], klass["select_fields"][-1] + 1
+    names = [column.target.attname for column, *_ in compiler.select[first:last]]
+    populators = get_related_populators(klass, compiler.select, rows.db, mode)
+    annotations = tuple(compiler.annotation_col_map.items())
+
+    def make(row: tuple[Any, ...]) -> Any:
+        made = klass["model"].from_db(rows.db, names, row[first:last], fetch_mode=mode)
+        for populator in populators:
+            populator.populate(row, made)
+        for name, column in annotations:
+            setattr(made, name, row[column])
+        return made
+
+    return make

@@ -7,11 +7,13 @@ from typing import Any
 from django.db.models import Count, Prefetch, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from withdrawals.models import AuditEntry, Cancellation, Item, Refund, Trade, User
 from withdrawals.views.access import DeskRequest, needs
 from withdrawals.views.audit import audit_filter, entries_for_rows
+from withdrawals.views.kept_lines import entry_texts
 from withdrawals.views.lists import render_list
 
 # Every step of a cancellation and of a refund, and what the item came to; not each price that was reported.
@@ -103,4 +105,12 @@ def audit_person(request: DeskRequest, pk: int) -> HttpResponse:
 def _story(request: DeskRequest, entries: QuerySet[AuditEntry], **context: Any) -> HttpResponse:
     filters = audit_filter(request.GET, entries)
     zone = filters.chosen_zone if filters.form.is_valid() else None
-    return render_list(request, "audit_story.html", filters, by="number", zone=zone, **context)
+    return render_list(
+        request,
+        "audit_story.html",
+        filters,
+        by="number",
+        to_rows=lambda found: entry_texts(found, request=request, now=timezone.now(), zone=zone),
+        zone=zone,
+        **context,
+    )

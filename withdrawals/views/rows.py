@@ -92,8 +92,8 @@ class Look(NamedTuple):
     notice: str = ""
 
 
-class _Page:
-    """What the template of a row asks of the page it will stand on."""
+class LinePage:
+    """What the template of a row or a line asks of the page it will stand on."""
 
     here = Slot.BACK
 
@@ -246,7 +246,7 @@ def row_pieces(
         now=since,
         notice=look.notice,
     )
-    shown = {"row": row, "desk": _Page(), "who": Slot.HERE, "csrf_token": Slot.TOKEN, "ticked": look.is_ticked}
+    shown = {"row": row, "desk": LinePage(), "who": Slot.HERE, "csrf_token": Slot.TOKEN, "ticked": look.is_ticked}
     return Slot.split(get_template("items.html#item-row").render(shown))
 
 

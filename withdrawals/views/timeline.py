@@ -1,11 +1,119 @@
-"""The one timeline of a trade: clicks, calls, callbacks, reads, notes, and what each of them changed."""
+"""The one timeline of a trade: clicks, calls, callbacks, reads, notes, and what each of them changed.
 
+As many of the latest moments as a reader looks at, and of the older ones all that must not be overlooked.
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, NamedTuple
 
-from withdrawals.models import Attempt, AuditEntry, Delivery, Note, Read, Trade
+from django.db.models import FETCH_RAISE, Q, QuerySet
+from django.utils.safestring import SafeString
 
-LENGTH = 200
+from withdrawals.models import Attempt, AttemptOutcome, AuditEntry, Delivery, Note, Read, Verdict
+from withdrawals.models.prepared import Found, found_models
+from withdrawals.templatetags.timeline import MONEY, days_ago
+from withdrawals.views.access import DeskRequest
+from withdrawals.views.kept_lines import entries, line_texts
+
+# A screen or two.
+SHORT = 50
+# Of each kind, where everything is asked for.
+MOST = 1_000
+# What may be left out of a short timeline: the ordinary course of things, and nothing that is not named here.
+ORDINARY = (
+    "batch.drafted",
+    "batch.started",
+    "cancellation.accepted",
+    "cancellation.armed",
+    "cancellation.confirmed",
+    "cancellation.requested",
+    "cancellation.rescheduled",
+    "cancellation.sending",
+    "case.exported",
+    "delivery.replayed",
+    "document.read",
+    "item.appeared",
+    "item.changed",
+    "trade.appeared",
+    "trade.changed",
+)
+Makes = Callable[..., QuerySet[Any]]
+
+
+class Kind(NamedTuple):
+    """One kind of moment: its name, what it is read by, which of it no timeline leaves out, and what says when."""
+
+    name: str
+    rows: Makes
+    weighty: Makes | None
+    at: str
+
+
+def _entries(trade: int) -> QuerySet[AuditEntry]:
+    # A note stands for itself; its entry in the log would say it again.
+    return entries().filter(trade=trade).exclude(action="note.written").order_by("-number")
+
+
+def _weighty_entries(trade: int) -> QuerySet[AuditEntry]:
+    # A price that changed is money, whatever it is called.
+    return _entries(trade).filter(~Q(action__in=ORDINARY) | Q(before__has_any_keys=sorted(MONEY)))[: MOST + 1]
+
+
+def _attempts(trade: int) -> QuerySet[Attempt]:
+    attempts = Attempt.objects.filter(cancellation__item__trade=trade).select_related("cancellation__item")
+    shown = (
+        "number", "started_at", "answered_at", "outcome", "http_status", "key", "message", "answer_request_id",
+        "request_id", "cancellation__number", "cancellation__item__assetpay_id", "cancellation__item__name",
+        "cancellation__item__market_hash_name",
+    )  # fmt: skip
+    return attempts.only(*shown).fetch_mode(FETCH_RAISE).order_by("-pk")
+
+
+def _weighty_attempts(trade: int) -> QuerySet[Attempt]:
+    return _attempts(trade).exclude(outcome=AttemptOutcome.ACCEPTED)[: MOST + 1]
+
+
+def _deliveries(trade: int) -> QuerySet[Delivery]:
+    deliveries = Delivery.objects.filter(trade=trade)
+    return (
+        deliveries.only("verdict", "delivery_id", "received_at", "times_received")
+        .fetch_mode(FETCH_RAISE)
+        .order_by("-pk")
+    )
+
+
+def _weighty_deliveries(trade: int) -> QuerySet[Delivery]:
+    return _deliveries(trade).exclude(verdict=Verdict.APPLIED)[: MOST + 1]
+
+
+def _reads(trade: int) -> QuerySet[Read]:
+    return Read.objects.filter(trade=trade).only("trade_id", "route", "read_at").fetch_mode(FETCH_RAISE).order_by("-pk")
+
+
+def _notes(trade: int) -> QuerySet[Note]:
+    notes = Note.objects.filter(trade=trade).select_related("item", "author")
+    shown = ("text", "written_at", "item__assetpay_id", "item__name", "item__market_hash_name", "author__email")
+    return notes.only(*shown).fetch_mode(FETCH_RAISE).order_by("-pk")
+
+
+def _all_notes(trade: int) -> QuerySet[Note]:
+    return _notes(trade)[: MOST + 1]
+
+
+# In the order in which they stand at one moment: the change above its cause.
+KINDS = (
+    Kind("change", _entries, _weighty_entries, "at"),
+    Kind("call", _attempts, _weighty_attempts, "started_at"),
+    Kind("callback", _deliveries, _weighty_deliveries, "received_at"),
+    Kind("read", _reads, None, "read_at"),
+    Kind("note", _notes, _all_notes, "written_at"),
+)
+
+
+def _latest(kind: int, length: int, trade: int) -> QuerySet[Any]:
+    return KINDS[kind].rows(trade)[: length + 1]
 
 
 @dataclass(frozen=True)
@@ -14,24 +122,82 @@ class Moment:
 
     kind: str
     at: datetime
-    row: AuditEntry | Attempt | Delivery | Read | Note
+    found: Found[Any]
+    key: int
 
 
-def timeline(trade: Trade) -> tuple[list[Moment], bool]:
-    """The latest moments of a trade, newest first, and whether there are more. Five queries, however many items."""
-    # A note stands for itself; its entry in the log would say it again.
-    entries = AuditEntry.objects.filter(trade=trade).exclude(action="note.written").select_related("item")
-    attempts = Attempt.objects.filter(cancellation__item__trade=trade).select_related("cancellation__item")
-    deliveries = Delivery.objects.filter(trade=trade).defer("body")
-    reads = Read.objects.filter(trade=trade).defer("document")
-    notes = Note.objects.filter(trade=trade).select_related("item", "author")
-    moments = [
-        *(Moment("change", row.at, row) for row in entries.order_by("-number")[: LENGTH + 1]),
-        *(Moment("call", row.started_at, row) for row in attempts.order_by("-pk")[: LENGTH + 1]),
-        *(Moment("callback", row.received_at, row) for row in deliveries.order_by("-pk")[: LENGTH + 1]),
-        *(Moment("read", row.read_at, row) for row in reads.order_by("-pk")[: LENGTH + 1]),
-        *(Moment("note", row.written_at, row) for row in notes.order_by("-pk")[: LENGTH + 1]),
-    ]
-    # Python's sort keeps what comes first among equals: of one moment, the change stands above its cause.
-    moments.sort(key=lambda moment: moment.at, reverse=True)
-    return moments[:LENGTH], len(moments) > LENGTH
+@dataclass(frozen=True)
+class Timeline:
+    """What was read of a trade's timeline: of each kind the latest, and all that is not to be left out."""
+
+    latest: tuple[Found[Any], ...]
+    weighty: tuple[Found[Any] | None, ...]
+    is_whole: bool
+
+    @property
+    def facts(self) -> tuple[Any, ...]:
+        """Everything that it shows."""
+        return tuple([found.rows for found in (*self.latest, *self.weighty) if found]), self.is_whole
+
+    @property
+    def length(self) -> int:
+        """How many of the latest moments stand in it."""
+        return MOST if self.is_whole else SHORT
+
+    def moments(self) -> tuple[list[Moment], bool]:
+        """What stands in it, newest first, and whether something was left out."""
+        latest = list(_moments(self.latest))
+        # Python's sort keeps what comes first among equals.
+        latest.sort(key=lambda moment: moment.at, reverse=True)
+        shown = latest[: self.length]
+        there = {(moment.kind, moment.key) for moment in shown}
+        older = [moment for moment in _moments(self.weighty) if (moment.kind, moment.key) not in there]
+        everything = sorted([*shown, *older], key=lambda moment: moment.at, reverse=True)
+        known = {(moment.kind, moment.key) for moment in everything}
+        return everything, any((moment.kind, moment.key) not in known for moment in latest) or self._is_cut
+
+    @property
+    def _is_cut(self) -> bool:
+        # All notes are there.
+        return any(
+            len(found.rows) > self.length for kind, found in zip(KINDS, self.latest, strict=True) if kind.name != "note"
+        )
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether even something that must not be overlooked was too much."""
+        return any(found is not None and len(found.rows) > MOST for found in self.weighty)
+
+    def days(self, *, request: DeskRequest, now: datetime) -> tuple[list[tuple[str, SafeString]], bool]:
+        """The lines under the days that people think in, and whether something was left out."""
+        moments, has_more = self.moments()
+        days: list[tuple[str, list[SafeString]]] = []
+        for moment in moments:
+            words = days_ago(moment.at, now)
+            if not days or days[-1][0] != words:
+                days.append((words, []))
+            days[-1][1].extend(
+                line_texts("trade.html#timeline-line", moment.found, request=request, now=now, kind=moment.kind)
+            )
+        # What a template made.
+        return [(words, SafeString("".join(lines))) for words, lines in days], has_more
+
+
+def timeline(trade: int, *, is_whole: bool) -> Timeline:
+    """The timeline of a trade, in nine statements however long it is; all of it, as far as `MOST`, where `is_whole`."""
+    length = MOST if is_whole else SHORT
+    latest = tuple([found_models(_latest, number, length, trade=trade) for number in range(len(KINDS))])
+    return Timeline(
+        latest,
+        tuple([found_models(kind.weighty, trade=trade) if kind.weighty else None for kind in KINDS]),
+        is_whole,
+    )
+
+
+def _moments(found: tuple[Found[Any] | None, ...]) -> Iterator[Moment]:
+    for kind, rows in zip(KINDS, found, strict=True):
+        if rows is None:
+            continue
+        for row in rows.rows:
+            made = rows.model(row)
+            yield Moment(kind.name, getattr(made, kind.at), rows._replace(rows=(row,)), made.pk)

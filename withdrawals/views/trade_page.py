@@ -1,0 +1,203 @@
+"""The page of one trade: what was read of it, and what that says. Kept by all that it shows where nothing was owed.
+
+What may be done with a refund hangs on who looks and on how old its evidence is, so a page with one is made each time.
+"""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import FETCH_RAISE, QuerySet
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.template.loader import get_template
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.timezone import get_current_timezone, get_current_timezone_name
+from django.utils.translation import get_language, gettext
+
+from withdrawals.forms import NoteForm
+from withdrawals.models import Cancellation, Item, Refund, Trade, count_desk
+from withdrawals.models.cancellation import OPEN_STATES
+from withdrawals.models.prepared import Found, converted, found_models, raw_rows_of
+from withdrawals.views.access import DeskRequest
+from withdrawals.views.kept_pages import kept_page, may_be_kept
+from withdrawals.views.paging import LARGEST_KEY
+from withdrawals.views.pending import Customs, customs, pending_words
+from withdrawals.views.refunds import for_refund_rows, refund_row
+from withdrawals.views.rows import OF_ITEM, OF_TRADE, Beside, Facts, beside, changes_at, facts_of, row_texts
+from withdrawals.views.timeline import Timeline, timeline
+from withdrawals.views.worklist import ItemRow
+
+# Each is some three kilobytes of text.
+KEPT = 1_000
+TRUTHS: dict[Hashable, SafeString] = {}
+OF_TRUTH = (
+    *OF_ITEM[1:],
+    *(f"trade__{name}" for name in OF_TRADE[1:]),
+    "refund__state",
+    "status_delivery__delivery_id",
+    "status_read_id",
+)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The three truths of one item, and what its open cancellation waits for."""
+
+    row: ItemRow
+    pending: str
+    text: SafeString
+
+
+@dataclass(frozen=True)
+class TradePage:
+    """All that was read for one trade's page, as the driver has it."""
+
+    trade: Found[Trade]
+    items: Found[Item]
+    requests: Found[Cancellation]
+    item_facts: tuple[tuple[Any, ...], ...]
+    known: Beside
+    customs: Customs | None
+    timeline: Timeline
+    raw: Hashable
+    has_refunds: bool
+
+    @property
+    def facts(self) -> Hashable:
+        """Everything that the page shows, but for its refunds."""
+        return self.raw, self.trade.rows, self.items.rows, self.requests.rows, self.known, self.customs
+
+    def changes_at(self, now: datetime) -> Iterable[datetime]:
+        """The moments at which it says something else by itself."""
+        facts = [Facts._make(each) for each in self.item_facts]
+        end = self.customs.end if self.customs else None
+        accepted = [asked.accepted_at for asked in self.requests.models() if asked.accepted_at]
+        tomorrow = now.astimezone(get_current_timezone()).date() + timedelta(days=1)
+        midnight = datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=get_current_timezone())
+        # Just beyond: what takes longer than usual is said of what took longer, not of what took as long.
+        overdue = [moment + end.within + timedelta(microseconds=1) for moment in accepted] if end else []
+        return [*changes_at(facts, self.known.asked), *overdue, midnight]
+
+
+def trade_page(
+    request: DeskRequest, pk: int, *, problem: str = "", note_form: NoteForm | None = None, status: int = 200
+) -> HttpResponse:
+    """The page of this trade; `problem` and its status where something that was asked for could not be done."""
+    now = timezone.now()
+    page = _read(request, pk, now)
+
+    def shown() -> dict[str, Any]:
+        return _shown(page, request, now) | {"problem": problem, "note_form": note_form or NoteForm()}
+
+    request.counts = count_desk(now)
+    is_plain = status == 200 and not problem and note_form is None
+    if not is_plain or page.has_refunds or not may_be_kept(request):
+        return render(request, "trade.html", shown(), status=status)
+    facts = (page.facts, page.timeline.facts, request.counts)
+    return kept_page(request, "trade.html", facts, now=now, shown=shown, changes_at=lambda: page.changes_at(now))
+
+
+def _read(request: DeskRequest, pk: int, now: datetime) -> TradePage:
+    trade = found_models(_trade, pk=pk) if pk <= LARGEST_KEY else None
+    if trade is None or not trade.rows:
+        raise Http404("No such trade.")
+    raw, statement = raw_rows_of(_facts, trade=pk)
+    item_facts = tuple([converted(row, statement) for row in raw])
+    named = [Facts._make(each) for each in item_facts]
+    known = beside(named, person=request.user, now=now)
+    return TradePage(
+        trade=trade,
+        items=found_models(_items, trade=pk),
+        requests=found_models(_requests, trade=pk),
+        item_facts=item_facts,
+        known=known,
+        customs=customs() if any(each.state in OPEN_STATES for each in known.asked) else None,
+        timeline=timeline(pk, is_whole=request.GET.get("timeline") == "all"),
+        raw=tuple(raw),
+        has_refunds=any(each.refund__pk for each in named),
+    )
+
+
+def _trade(pk: int) -> QuerySet[Trade]:
+    return Trade.objects.filter(pk=pk).defer("document").fetch_mode(FETCH_RAISE)
+
+
+def _facts(trade: int) -> QuerySet[Item, Any]:
+    return facts_of(Item.objects.filter(trade=trade).order_by("position", "pk"))
+
+
+def _items(trade: int) -> QuerySet[Item]:
+    items = Item.objects.filter(trade=trade).select_related("trade", "refund", "status_delivery")
+    return items.only(*OF_TRUTH).fetch_mode(FETCH_RAISE).order_by("position", "pk")
+
+
+def _requests(trade: int) -> QuerySet[Cancellation]:
+    requests = Cancellation.objects.filter(item__trade=trade).select_related("requested_by", "batch")
+    # What a log-in changes is no part of a request.
+    read = requests.defer("requested_by__last_login", "requested_by__password")
+    return read.fetch_mode(FETCH_RAISE).order_by("number")
+
+
+def _shown(page: TradePage, request: DeskRequest, now: datetime) -> dict[str, Any]:
+    (trade,) = page.trade.models()
+    truths = list(_truths(page, request, now))
+    days, has_more = page.timeline.days(request=request, now=now)
+    facts = [Facts._make(each) for each in page.item_facts]
+    return {
+        "trade": trade,
+        "rows": row_texts(facts, request=request, now=now, known=page.known),
+        "truths": truths,
+        "refund_rows": _refund_rows(trade, request, now) if page.has_refunds else [],
+        "timeline": page.timeline,
+        "days": days,
+        "has_more": has_more,
+        "why_not_whole": why_not_whole(request, [truth.row for truth in truths]),
+        # What a form that was refused brought stands at an address that cannot be asked for.
+        "is_live": request.method == "GET",
+    }
+
+
+def _refund_rows(trade: Trade, request: DeskRequest, now: datetime) -> list[Any]:
+    refunds = for_refund_rows(Refund.objects.filter(item__trade=trade)).order_by("item__position", "pk")
+    return [refund_row(refund, person=request.user, now=now) for refund in refunds]
+
+
+def _truths(page: TradePage, request: DeskRequest, now: datetime) -> Iterable[Truth]:
+    person, may_read = request.user, request.user.has_perm("withdrawals.read_document")
+    last = {asked.item_id: (asked, raw) for asked, raw in zip(page.requests.models(), page.requests.rows, strict=True)}
+    for item, raw in zip(page.items.models(), page.items.rows, strict=True):
+        asked, raw_asked = last.get(item.pk, (None, None))
+        pending = pending_words(asked, page.customs, now) if asked and page.customs else ""
+        row = ItemRow(
+            item=item,
+            cancellation=asked,
+            refund=getattr(item, "refund", None),
+            refusal=item.cancel_refusal(now),
+            may_cancel=person.may("cancel_item"),
+            may_select=person.may("cancel_in_bulk"),
+            now=now,
+        )
+        key = (raw, raw_asked, pending, may_read, get_language(), get_current_timezone_name())
+        text = TRUTHS.get(key)
+        if text is None:
+            perms = {"withdrawals": {"read_document": may_read}}
+            shown = {"item": item, "asked": asked, "pending": pending, "perms": perms}
+            text = SafeString(get_template("trade.html#truth-row").render(shown))  # what a template made
+            if len(TRUTHS) >= KEPT:
+                TRUTHS.clear()
+            TRUTHS[key] = text
+        yield Truth(row, pending, text)
+
+
+def why_not_whole(request: DeskRequest, rows: list[ItemRow]) -> str:
+    """Why the trade cannot be cancelled as a whole, for its button; the action decides by itself."""
+    if not request.user.may("cancel_in_bulk"):
+        return gettext("Your role may look, not cancel. Agents and supervisors can.")
+    unended = [row for row in rows if not row.item.has_ended]
+    if not unended:
+        return gettext("Everything of this trade has ended.")
+    blocked = next((row for row in unended if row.why_not), None)
+    return f"{blocked.item.title}: {blocked.why_not}" if blocked else ""
