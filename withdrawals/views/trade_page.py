@@ -93,7 +93,8 @@ def trade_page(
         return _shown(page, request, now) | {"problem": problem, "note_form": note_form or NoteForm()}
 
     request.counts = count_desk(now)
-    is_plain = status == 200 and not problem and note_form is None
+    # A whole timeline may be a megabyte, and few ask for one.
+    is_plain = status == 200 and not problem and note_form is None and not page.timeline.is_whole
     if not is_plain or page.has_refunds or not may_be_kept(request):
         return render(request, "trade.html", shown(), status=status)
     facts = (page.facts, page.timeline.facts, request.counts)
