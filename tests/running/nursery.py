@@ -40,7 +40,8 @@ def main(folder: Path, role: str, arguments: list[str]) -> None:
 def import_all() -> None:
     """Everything that a point may name, and what the processes need."""
     global kills, judgement, run, execute_from_command_line
-    from django.core.management import execute_from_command_line  # noqa: PLC0415 - after django.setup()
+    import httpcore._backends.sync  # noqa: F401, PLC0415 - after django.setup(), as all of these
+    from django.core.management import execute_from_command_line  # noqa: PLC0415
     from gunicorn.app.wsgiapp import run  # noqa: PLC0415
 
     import assetpay_admin.wsgi  # noqa: F401, PLC0415
