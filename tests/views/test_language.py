@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.pseudo import LANGUAGE, OPEN, mark_libraries, marked_text, untranslat
 from tests.views.conftest import LogIn
 from tests.views.reading import text
 from withdrawals.models import AuditEntry, BatchItem, Cancellation, Item, Role, User
+from withdrawals.templatetags.desk import usd
 from withdrawals.views.script_words import SCRIPT_WORDS
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
@@ -176,6 +178,20 @@ def test_times_are_in_the_persons_zone_and_say_so(log_in: LogIn) -> None:
     assert "05 Jan 2026 16:00:00 UTC+04" in pages["Asia/Dubai"]
     assert "05 Jan 2026 12:00:00 UTC" in pages["Gone/Away"]
     assert all('datetime="2026-01-05T12:00:00.000+00:00"' in page for page in pages.values())
+
+
+@pytest.mark.parametrize(
+    ("language", "whole", "parts"),
+    [
+        ("en", "$1,234.50", "$0.4725"),
+        ("de", "1.234,50\xa0$", "0,4725\xa0$"),
+        ("pt-br", "US$\xa01.234,50", "US$\xa00,4725"),
+        (LANGUAGE, "$1,234.50", "$0.4725"),
+    ],
+)
+def test_money_is_written_as_its_reader_writes_it(language: str, whole: str, parts: str) -> None:
+    with translation.override(language):
+        assert (usd(Decimal("1234.5")), usd(Decimal("0.4725"))) == (whole, parts)
 
 
 def test_exports_stay_in_english_and_utc(pseudo: None, log_in: LogIn) -> None:

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
+from babel import Locale, UnknownLocaleError
 from babel.numbers import format_currency
 from django import template
 from django.conf import settings
@@ -15,7 +16,7 @@ from django.utils.dates import MONTHS_3
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import get_current_timezone
-from django.utils.translation import get_language, gettext, gettext_lazy
+from django.utils.translation import get_language, gettext, gettext_lazy, to_locale
 
 from withdrawals.models import ROLE_PERMISSIONS, Game, RefundCause, RefundState, Role, Status
 from withdrawals.models.masking import mask_tokens
@@ -145,13 +146,23 @@ ROLES_IN_WORDS: dict[Role, Words] = {
 
 @register.filter
 def usd(amount: Decimal | None) -> str:
-    """`amount` in dollars and cents; smaller parts only where there are any."""
+    """`amount` in dollars and cents as the reader's language writes them; smaller parts only where there are any."""
     if amount is None:
         return NOTHING
-    cents = amount.quantize(CENT, rounding=ROUND_HALF_UP)
+    cents, locale = amount.quantize(CENT, rounding=ROUND_HALF_UP), _locale(get_language())
     if cents == amount:
-        return str(format_currency(cents, "USD", locale="en_US"))
-    return str(format_currency(amount, "USD", "¤#,##0.00##", locale="en_US", currency_digits=False))
+        return str(format_currency(cents, "USD", locale=locale))
+    pattern = locale.currency_formats["standard"].pattern.replace("0.00", "0.00##")
+    return str(format_currency(amount, "USD", pattern, locale=locale, currency_digits=False))
+
+
+@cache
+def _locale(language: str | None) -> Locale:
+    """How numbers are written in a language of Django's; as in America where Babel does not know it."""
+    try:
+        return Locale.parse(to_locale(language or "en"))
+    except (UnknownLocaleError, ValueError):
+        return Locale("en", "US")
 
 
 @register.filter
