@@ -26,7 +26,7 @@ fi
 
 # Many tests wait for processes and pages: one more at a time than there are cores keeps those busy. A module stays in
 # one process, for what its tests share; the longest come first (tests/conftest.py), so that all end together.
-set -- pytest -n "$(($(getconf _NPROCESSORS_ONLN) + 1))" --dist loadscope --no-loadscope-reorder
+set -- pytest -n "$(($(getconf _NPROCESSORS_ONLN) + 1))" --no-loadscope-reorder
 
 tests="not soak"
 on_postgres() {

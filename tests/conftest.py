@@ -12,6 +12,8 @@ from django.core.cache import cache
 from django.db import connection, transaction
 from django.test import TransactionTestCase
 
+from xdist.scheduler import LoadScopeScheduling
+
 from tests.canaries import shown_in
 from tests.faults.door import NOTES
 from withdrawals.models.audit_triggers import drop_triggers
@@ -40,6 +42,8 @@ LONGEST_FIRST = (
     "test_worklist",
     "test_documents",
 )
+# Their tests share nothing that is dear to make, so that several processes take them on at once.
+SPREAD = ("test_screens_axe", "test_live_lists", "test_roles", "test_settings", "test_for_everybody", "test_scale")
 # Debian's Chromium, as root, without looking for its maker's hosts.
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
@@ -61,6 +65,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     yield
     places = {name: place for place, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
+class ByModule(LoadScopeScheduling):
+    """A module stays in one process, for what its tests share, unless it is named in SPREAD."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return nodeid if module.endswith(tuple(f"/{name}.py" for name in SPREAD)) else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
+    """Which process runs what."""
+    return ByModule(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
