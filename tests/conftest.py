@@ -1,17 +1,24 @@
 """What every test can rely on, and what `make soak` tells of the long ones."""
 
+import fcntl
+import gc
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
+from urllib.parse import urlparse
 
+import psycopg
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.core.cache import cache
 from django.db import connection, transaction
 from django.test import TransactionTestCase
-
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.canaries import shown_in
@@ -19,6 +26,7 @@ from tests.faults.door import NOTES
 from withdrawals.models.audit_triggers import drop_triggers
 from withdrawals.models.first_rows import make_first_rows
 
+PROJECT = Path(__file__).resolve().parents[1]
 TOLD = "told"
 MADE_BY_DJANGO = {"django_content_type", "auth_permission", "django_migrations", "django_site"}
 # Whoever came to one of these last would work on it alone, while the other processes have nothing left to do.
@@ -43,7 +51,18 @@ LONGEST_FIRST = (
     "test_documents",
 )
 # Their tests share nothing that is dear to make, so that several processes take them on at once.
-SPREAD = ("test_screens_axe", "test_live_lists", "test_roles", "test_settings", "test_for_everybody", "test_scale")
+SPREAD = (
+    "test_screens_axe",
+    "test_live_lists",
+    "test_roles",
+    "test_world",
+    "test_settings",
+    "test_for_everybody",
+    "test_scale",
+    "test_clock",
+    "test_worklist",
+    "test_keys",
+)
 # Debian's Chromium, as root, without looking for its maker's hosts.
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
@@ -63,6 +82,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
         if {"page", "context", "new_context", "browser"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("browser")
     yield
+    # What is loaded by now stays to the end; the collector need not look through it again and again.
+    gc.collect()
+    gc.freeze()
     places = {name: place for place, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
@@ -89,6 +111,69 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.outcome = "failed"
         report.longrepr = f"The log or the output shows {', '.join(shown)}."
     return report
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Where several processes share the work, the migrations run once, and each begins with a copy of what they made.
+
+    Django still asks whether one is missing.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    place = settings.DATABASES["default"]["TEST"]
+    with (Path(os.environ["TEST_FOLDER"]) / "migrated.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if connection.vendor == "sqlite":
+            shutil.copy(migrated_file(), place["NAME"])
+        else:
+            place["TEMPLATE"] = migrated_on_the_server()
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb(django_db_keepdb: bool) -> bool:
+    """A copied file is there before Django asks for one; the folder goes with the run."""
+    return django_db_keepdb or (connection.vendor == "sqlite" and "PYTEST_XDIST_WORKER" in os.environ)
+
+
+def migrated_file() -> Path:
+    """SQLite's database after all migrations, made by whoever asks first."""
+    file = Path(os.environ["TEST_FOLDER"]) / "migrated.sqlite3"
+    if not file.exists():
+        making = file.with_suffix(".making")
+        migrate(f"sqlite:///{making}")
+        making.rename(file)
+    return file
+
+
+def migrated_on_the_server() -> str:
+    """The name of the same on PostgreSQL; `pytest_unconfigure` takes it away."""
+    name = name_of_migrated()
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
+        if not server.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchall():
+            server.execute(f'CREATE DATABASE "{name}_making"')  # type: ignore[call-overload] # the name is ours
+            migrate(urlparse(os.environ["DATABASE_URL"])._replace(path=f"/{name}_making").geturl())
+            server.execute(f'ALTER DATABASE "{name}_making" RENAME TO "{name}"')  # type: ignore[call-overload]
+    return name
+
+
+def name_of_migrated() -> str:
+    """Two runs may share one server."""
+    return f"test_{Path(os.environ['TEST_FOLDER']).name}_migrated"
+
+
+def migrate(url: str) -> None:
+    """As an operator does."""
+    command = [sys.executable, "manage.py", "migrate", "-v0", "--skip-checks"]
+    subprocess.run(command, cwd=PROJECT, env=os.environ | {"DATABASE_URL": url}, check=True)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The server may outlive the run."""
+    if "PYTEST_XDIST_WORKER" not in os.environ and connection.vendor == "postgresql":
+        with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
+            for name in (name_of_migrated(), f"{name_of_migrated()}_making"):
+                server.execute(f'DROP DATABASE IF EXISTS "{name}"')  # type: ignore[call-overload] # the name is ours
 
 
 @pytest.fixture(scope="session", autouse=True)

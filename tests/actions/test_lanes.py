@@ -16,7 +16,7 @@ from withdrawals.assetpay.cancels import CancelAnswer
 from withdrawals.models import Batch, Item, Lane, SendBudget, SendPermit, Source
 from withdrawals.models.send_permit import share_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 ACCEPTED = CancelAnswer(trade_id="t", item_id="i", external_id=None, request_id="r")
 

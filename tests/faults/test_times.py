@@ -14,7 +14,7 @@ from tests.wire import NOON, item_document, stamp
 from withdrawals.actions.alarms import DETECTORS, watch
 from withdrawals.models import Alarm, AlarmKind, Delivery, Item, Trade, Verdict
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 LATE = [timedelta(minutes=6), timedelta(hours=1), timedelta(days=3)]
 WATCH_SECONDS = 20
