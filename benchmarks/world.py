@@ -133,12 +133,8 @@ def _trades(total: int, chance: random.Random, now: datetime) -> Iterator[Trade]
 def _items(total: int, chance: random.Random) -> Iterator[Item]:
     # All at once: a query that stays open keeps SQLite's log from being written back, and it grows to gigabytes.
     trades = iter(Trade.objects.order_by("pk").values_list("pk", "status", "opened_at", named=True))
-    trade, left = next(trades), 3
-    for number in range(total):
-        if not left:
-            trade = next(trades, trade)
-            left = 3 + (number % 3 == 0)
-        left -= 1
+    of_trade = (trade for number, trade in enumerate(trades) for _ in range(3 + (number % 3 == 0)))
+    for number, trade in zip(range(total), of_trade, strict=False):
         price = Decimal(chance.randrange(100, 100_000)) / 100
         status = trade.status
         if status == Status.COMPLETED and chance.random() < 0.09:
@@ -149,7 +145,7 @@ def _items(total: int, chance: random.Random) -> Iterator[Item]:
         yield Item(
             trade_id=trade.pk,
             assetpay_id=_id(trade.opened_at, chance),
-            position=left,
+            position=number % 4,
             status=status,
             status_reported_at=trade.opened_at,
             reported_status=status,

@@ -12,12 +12,12 @@ unset DATABASE_URL
 unset PYTHONDONTWRITEBYTECODE
 
 chromium=${CHROMIUM:-}
-for name in chromium chromium-browser google-chrome google-chrome-stable; do
+for name in chromium-headless-shell chromium chromium-browser google-chrome google-chrome-stable; do
     chromium=${chromium:-$(command -v $name || true)}
 done
 if [ -z "$chromium" ]; then
     echo "Installing Chromium ..." >&2
-    if ! { [ "$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq -y chromium; } >/dev/null 2>&1 &&
+    if ! { [ "$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq -y chromium-headless-shell; } >/dev/null 2>&1 &&
         ! playwright install chromium >/dev/null 2>&1; then
         echo "No Chromium for the browser tests, and none could be installed: install one, or name it in CHROMIUM." >&2
         exit 1

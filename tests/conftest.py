@@ -261,8 +261,11 @@ def address_of_database() -> str:
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    """The system's Chromium, or the one CHROMIUM names; Playwright's own where there is neither."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    """The system's Chromium, or the one CHROMIUM names; Playwright's own where there is neither.
+
+    The one without a window first: the same engine, for two thirds of the work.
+    """
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     place = {"executable_path": found} if found else {}
     return {**browser_type_launch_args, **place, "args": CHROMIUM_ARGUMENTS}
