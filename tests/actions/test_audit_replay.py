@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from threading import Barrier
 from typing import Any
 
@@ -19,11 +20,13 @@ from tests.wire import NOON, item_document, stamp
 from withdrawals.actions.audit import Origin
 from withdrawals.actions.cancellations import CancelRefused, UndoRefused, undo_cancellation
 from withdrawals.actions.projection import BOOKKEEPING, plain
+from withdrawals.actions.refund_approvals import approve_refund
+from withdrawals.actions.refund_corrections import compensate_refund
 from withdrawals.actions.refunds import RefundRefused, confirm_refund
 from withdrawals.actions.sending import claim_next, record_answer
 from withdrawals.assetpay.errors import NotSent, OutcomeUnknown, Refused, ToldToWait
 from withdrawals.gateway import CancelAnswer
-from withdrawals.models import AuditEntry, AuditHead, Cancellation, Item, Refund, Role, Source, Trade, User
+from withdrawals.models import AuditEntry, AuditHead, Cancellation, Item, Refund, RefundState, Role, Source, Trade, User
 from withdrawals.models.audit_chain import verify_chain
 
 WRITERS = 20
@@ -92,7 +95,11 @@ def replayed() -> State:
         for name, old in entry.before.items():
             assert same(row.get(name, old if noun == "trade" else None), old), (entry.number, name, old, row)
             assert not same(old, entry.after.get(name)) or noun == "refund", (entry.number, name)
-        row |= entry.after
+        after = dict(entry.after)
+        if entry.action == "refund.approval_asked":
+            # Until a second person says yes it is the question's reference, not the refund's.
+            state["approval", entry.item_id] = {"reference": after.pop("reference")}
+        row |= after
     return state
 
 
@@ -116,6 +123,8 @@ def compare_with_the_tables(state: State) -> None:
         owed = state.get(("refund", item.pk), {})
         kept = (refund.state, refund.cause, refund.reference) if refund else (None, None, "")
         assert (owed.get("refund"), owed.get("cause"), owed.get("reference", "")) == kept
+        question = refund.approvals.order_by("number").last() if refund else None
+        assert state.get(("approval", item.pk), {}).get("reference") == (question.reference if question else None)
 
 
 class Day:
@@ -123,13 +132,14 @@ class Day:
 
     def __init__(self, chance: random.Random) -> None:
         self.chance, self.now = chance, NOON
-        self.agent, self.boss = person(), person(Role.SUPERVISOR)
+        self.agent, self.boss, self.other = person(), person(Role.SUPERVISOR), person(Role.SUPERVISOR)
         for _ in range(TRADES):
             self.call()
 
     def deeds(self) -> list[Callable[[], object]]:
         """All that can happen."""
-        return [self.call, self.call, self.ask, self.ask, self.send, self.send, self.undo, self.confirm]
+        calls = [self.call, self.call, self.ask, self.ask, self.send, self.send, self.undo]
+        return [*calls, self.confirm, self.approve, self.compensate]
 
     def do(self) -> None:
         """One of them. A refusal is an answer too, and leaves nothing."""
@@ -190,14 +200,25 @@ class Day:
         record_answer(claim, self.chance.choice(answers), now=self.now)
 
     def confirm(self) -> None:
-        """A supervisor confirms a refund."""
-        refund = Refund.objects.order_by("?").first()
-        if refund is not None:
-            seen = Refund.objects.select_related("item").get(pk=refund.pk).fingerprint()
-            origin = self.by(self.boss)
-            confirm_refund(
-                refund_id=refund.pk, seen=seen, reference="p-1", actor=self.boss, origin=origin, now=self.now
-            )
+        """A supervisor confirms a refund, or asks a second person where it is large."""
+        number = self.chance.randint(1, 1_000_000)
+        self.decide(partial(confirm_refund, reference=f"p-{number}"), self.boss)
+
+    def approve(self) -> None:
+        """The second person says yes."""
+        self.decide(approve_refund, self.other, RefundState.AWAITING)
+
+    def compensate(self) -> None:
+        """A confirmation was a mistake."""
+        self.decide(partial(compensate_refund, reason="Paid to somebody else"), self.boss, RefundState.CONFIRMED)
+
+    def decide(self, act: Callable[..., object], actor: User, *states: RefundState) -> None:
+        """About some refund, in one of these states, if there is one."""
+        refunds = Refund.objects.select_related("item").order_by("pk")
+        found = list(refunds.filter(state__in=states) if states else refunds)
+        if found:
+            refund = self.chance.choice(found)
+            act(refund_id=refund.pk, seen=refund.fingerprint(), actor=actor, origin=self.by(actor), now=self.now)
 
     def by(self, actor: User) -> Origin:
         """A click."""
@@ -213,6 +234,7 @@ class Day:
 @pytest.mark.parametrize("steps", [60, pytest.param(3_000, marks=pytest.mark.soak)])
 def test_p24_p25_the_log_alone_rebuilds_the_state_after_every_step(steps: int, settings: Settings) -> None:
     settings.ASSETPAY_CANCELS_PER_MINUTE = 6_000
+    settings.REFUND_APPROVAL_LIMIT = Decimal("1.50")
     day = Day(random.Random(24))
 
     for step in range(steps):
@@ -222,7 +244,8 @@ def test_p24_p25_the_log_alone_rebuilds_the_state_after_every_step(steps: int, s
 
     state = replayed()
     compare_with_the_tables(state)
-    assert {"trade", "item", "cancellation", "refund"} == {noun for noun, _ in state}
+    assert {"trade", "item", "cancellation", "refund", "approval"} == {noun for noun, _ in state}
+    assert AuditEntry.objects.filter(action="refund.compensated").exists()
     assert verify_chain().problem == ""
 
 

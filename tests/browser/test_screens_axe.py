@@ -24,6 +24,8 @@ def test_no_screen_shuts_anybody_out(
     found = objections(page, "login") if part == 0 else []
     log_in(page, scenery.supervisor)
     screens = list(scenery.screens().items())
+    narrow, _ = LOOKS["phone and dark"]
+    page.set_viewport_size({"width": narrow, "height": 900})
 
     for name, path in list(batched(screens, ceil(len(screens) / PARTS)))[part]:
         page.goto(live_server.url + path)

@@ -47,7 +47,7 @@ def compensate_refund(*, refund_id: int, seen: str, reason: str, actor: User, or
             reason=reason,
             now=now,
         )
-        after = described(refund.ruling, refund.cause, refund.amount)
+        after = described(refund.ruling, refund.cause, refund.amount) | {"reference": ""}
         fact = Fact("refund.compensated", item=refund.item, before=before, after=after, reason=reason)
         record([fact], origin=origin, now=now)
     bring_up_to_date(refund_id=refund_id, origin=origin, now=now)

@@ -294,8 +294,9 @@ def _ask_second_person(refund: Refund, *, reference: str, actor: User, now: date
     )
     before = described(refund.state, refund.cause, refund.amount)
     after = described(RefundState.AWAITING, refund.cause, refund.amount)
-    seen: dict[str, Value] = {"reference": reference, "number": approval.number, "fingerprint": approval.fingerprint}
-    return Fact("refund.approval_asked", item=refund.item, before=before, after=after | seen)
+    asked: dict[str, Value] = {"approval": str(ApprovalState.OPEN), "reference": reference, "number": approval.number}
+    asked["fingerprint"] = approval.fingerprint
+    return Fact("refund.approval_asked", item=refund.item, before=before, after=after | asked)
 
 
 def settle(refund: Refund, *, reference: str, actor: User, approved_by: User | None, now: datetime) -> Fact:
