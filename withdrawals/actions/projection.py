@@ -182,9 +182,10 @@ def _ends(item: Item, status: str) -> dict[str, Any]:
 def _apply(row: models.Model, target: dict[str, Any]) -> dict[str, Any]:
     before = {}
     for name, value in target.items():
-        fitted = _fit(row, name, value)
-        if getattr(row, name) != fitted:
-            before[name] = getattr(row, name)
+        kept = getattr(row, name)
+        # What stands there fits.
+        if kept != value and kept != (fitted := _fit(row, name, value)):
+            before[name] = kept
             setattr(row, name, fitted)
     return before
 
