@@ -53,11 +53,8 @@ def record(facts: Sequence[Fact], *, origin: Origin, now: datetime) -> None:
         raise RuntimeError("An audit entry belongs to the transaction of its change.")
     if not facts:
         return
-    (head,) = read_locked(AuditHead, id=1)
-    entries = []
-    for fact in facts:
-        entry = AuditEntry(
-            number=head.number + 1,
+    entries = [
+        AuditEntry(
             at=now,
             actor_id=origin.actor.pk if origin.actor else None,
             actor_name=origin.actor.email if origin.actor else origin.name,
@@ -70,10 +67,13 @@ def record(facts: Sequence[Fact], *, origin: Origin, now: datetime) -> None:
             source=origin.source,
             cause=origin.cause,
             request_id=origin.request_id,
-            previous_hash=head.hash,
         )
+        for fact in facts
+    ]
+    (head,) = read_locked(AuditHead, id=1)
+    for entry in entries:
+        entry.number, entry.previous_hash = head.number + 1, head.hash
         entry.hash = entry.content_hash()
         head.number, head.hash = entry.number, entry.hash
-        entries.append(entry)
     append_rows(entries)
     write_columns([head], ["number", "hash"])

@@ -9,12 +9,22 @@ from functools import cache
 from itertools import batched
 from typing import Any, cast
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models import Field, Model
 
 Converters = tuple[tuple[int, tuple[Callable[..., Any], ...], Any], ...]
-# The attribute that holds a column's value, and what makes of it what the database takes.
-Writers = tuple[tuple[str, Callable[..., Any]], ...]
+# The attribute that holds a column's value, the kind of value that the database takes as it is, if there is one, and
+# what makes of any other what the database takes.
+Writers = tuple[tuple[str, type | None, Callable[..., Any]], ...]
+# By the very class of the column: one of ours that is built on these may keep its values in another way.
+TAKEN_AS_IT_IS: dict[type, type] = {
+    models.CharField: str,
+    models.TextField: str,
+    models.BooleanField: bool,
+    models.BigIntegerField: int,
+    models.PositiveIntegerField: int,
+    models.PositiveSmallIntegerField: int,
+}
 # SQLite takes 32,766 values in one statement.
 ROWS_AT_ONCE = 500
 
@@ -79,10 +89,10 @@ def _note_kept(row: Model, key: int) -> None:
 def _values(row: Model, writers: Writers) -> list[Any]:
     database = connections[DEFAULT_DB_ALIAS]
     values = []
-    for attribute, prepare in writers:
+    for attribute, kind, prepare in writers:
         value = getattr(row, attribute)
         # Nothing is nothing in every kind of column.
-        values.append(None if value is None else prepare(value, database))
+        values.append(value if value is None or type(value) is kind else prepare(value, database))
     return values
 
 
@@ -92,7 +102,15 @@ def _field(model: type[Model], name: str) -> Field[Any, Any]:
 
 
 def _writers(model: type[Model], names: Sequence[str]) -> Writers:
-    return tuple((str(_field(model, name).attname), _field(model, name).get_db_prep_save) for name in names)
+    fields = [_field(model, name) for name in names]
+    return tuple((str(each.attname), TAKEN_AS_IT_IS.get(type(each)), _preparing(each)) for each in fields)
+
+
+def _preparing(field: Field[Any, Any]) -> Callable[..., Any]:
+    # What Django does beside this is for a time without its zone, and nobody here has one.
+    if type(field) is models.DateTimeField:
+        return lambda value, database: database.ops.adapt_datetimefield_value(value)
+    return field.get_db_prep_save
 
 
 def _quoted(model: type[Model], name: str) -> str:
