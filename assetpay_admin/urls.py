@@ -7,6 +7,8 @@ from withdrawals.oidc import company_callback, company_login
 from withdrawals.views.access import not_found
 
 urlpatterns = [
+    # First, since they are asked for most; none of them begins like one below.
+    path("", include("withdrawals.urls")),
     # Who somebody is in the audit log is not theirs to change.
     path("accounts/email/", not_found),
     # A forgotten password is answered by an operator with a one-time link, not by mail.
@@ -28,5 +30,4 @@ urlpatterns = [
     # Neither counted nor noted, unlike the page of our own.
     path("admin/password_change/", not_found),
     path("admin/", admin.site.urls),
-    path("", include("withdrawals.urls")),
 ]

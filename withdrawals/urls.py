@@ -31,6 +31,8 @@ from withdrawals.views import (
 )
 
 urlpatterns = [
+    # First, since AssetPay asks most.
+    path("callbacks/assetpay/", callbacks.receive, name="callback_receive"),
     path("", overview.overview, name="overview"),
     path("search/", search.search, name="search"),
     path("now/", overview.server_now, name="server_now"),
@@ -103,7 +105,6 @@ urlpatterns = [
     path("people/<int:pk>/end-sessions/", people.person_end_sessions, name="person_end_sessions"),
     path("people/<int:pk>/reset-factor/", people.person_reset_factor, name="person_reset_factor"),
     path("people/<int:pk>/link/", people.person_link, name="person_link"),
-    path("callbacks/assetpay/", callbacks.receive, name="callback_receive"),
     path("invariants/", invariants.invariant_list, name="invariant_list"),
     path("metrics", metrics.metrics, name="metrics"),
     path("health/live", health.live, name="health_live"),

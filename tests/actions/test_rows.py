@@ -5,12 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection, models, transaction
+from django.db import IntegrityError, connection, models, transaction
 from django.test.utils import CaptureQueriesContext
 
-from tests.factories import DeliveryFactory, ItemFactory, TradeFactory, UserFactory
-from withdrawals.actions.rows import append_rows, read_locked, write_columns
-from withdrawals.models import AuditEntry, AuditHead, Delivery, Item, Source, Trade
+from tests.factories import DeliveryFactory, ItemFactory, RefundFactory, TradeFactory, UserFactory
+from withdrawals.actions.rows import ROWS_AT_ONCE, append_rows, append_unless_there, read_locked, write_columns
+from withdrawals.models import AuditEntry, AuditHead, Delivery, Item, Refund, Source, Trade
 from withdrawals.models.money import UsdField
 
 pytestmark = pytest.mark.django_db
@@ -105,6 +105,48 @@ def test_what_is_appended_reads_back() -> None:
     for entry, found in zip(entries, kept, strict=True):
         entry.pk = found.pk
         assert values(found) == values(entry)
+
+
+def test_what_is_inserted_reads_back_by_its_key() -> None:
+    for row in [TradeFactory(), DeliveryFactory(), ItemFactory(), RefundFactory()]:
+        type(row)._base_manager.filter(pk=row.pk).delete()
+        # A refund's amounts and people belong together, as its constraints say.
+        for field in [] if isinstance(row, Refund) else row._meta.concrete_fields:
+            if not field.primary_key:
+                setattr(row, field.attname, odd_value(row, field))
+        row.pk = None
+
+        append_rows([row])
+
+        assert values(type(row)._base_manager.get(pk=row.pk)) == values(row)
+        assert not row._state.adding
+
+
+def test_each_of_many_has_its_own_key() -> None:
+    trades = TradeFactory.build_batch(ROWS_AT_ONCE + 1)
+
+    with CaptureQueriesContext(connection) as queries:
+        append_rows(trades)
+
+    assert len(queries) == 2
+    kept = dict(Trade.objects.values_list("pk", "assetpay_id"))
+    assert kept == {trade.pk: trade.assetpay_id for trade in trades}
+
+
+def test_what_must_be_unique_is_inserted_once() -> None:
+    trade = TradeFactory()
+    again, other = TradeFactory.build(assetpay_id=trade.assetpay_id), TradeFactory.build()
+
+    assert not append_unless_there(again)
+    assert append_unless_there(other)
+
+    assert again.pk is None
+    assert list(Trade.objects.order_by("pk")) == [trade, other]
+
+
+def test_no_other_constraint_is_passed_over_with_it() -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        append_unless_there(DeliveryFactory.build(verdict="nonsense"))
 
 
 def test_many_rows_are_one_statement_each_way() -> None:

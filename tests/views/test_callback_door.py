@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from tests.desk import news, signed
-from tests.wire import item_document, trade_document
-from withdrawals.models import AuditEntry, Delivery, Item, RejectedCall, Trade, Verdict
+from tests.wire import NOON, item_document, stamp, trade_document
+from withdrawals.models import AuditEntry, Delivery, Item, Refund, RejectedCall, Trade, Verdict
 
 pytestmark = pytest.mark.django_db
 
@@ -47,6 +47,25 @@ def test_well_signed_news_of_a_withdrawal_is_kept_applied_and_answered_2xx() -> 
     assert (delivery.verdict, delivery.trade, delivery.is_copy) == (Verdict.APPLIED, Trade.objects.get(), True)
     assert delivery.applied_at is not None
     assert Item.objects.get().status_delivery == delivery
+
+
+# How a trade goes on, and how many statements each of its callbacks takes, with those that begin and end transactions.
+STATEMENTS = {"initiated": 12, "pending": 14, "active": 14, "reverted": 17}
+
+
+@pytest.mark.parametrize("count", [1, 3, 50])
+def test_a_callback_of_many_items_takes_no_more_statements_than_one_of_one(
+    count: int, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for minute, (status, statements) in enumerate(STATEMENTS.items()):
+        items = [item_document(f"item-{number}", status=status) for number in range(count)]
+        body = news(status="pending", updatedAt=stamp(NOON + timedelta(minutes=minute)), items=items)
+        signature = signed(body, now=now())
+
+        with django_assert_num_queries(statements):
+            assert call(body, signature) == 200
+
+    assert Item.objects.filter(status="reverted").count() == Refund.objects.count() == count
 
 
 def test_the_same_delivery_again_is_2xx_without_a_second_effect() -> None:

@@ -53,27 +53,27 @@ def record(facts: Sequence[Fact], *, origin: Origin, now: datetime) -> None:
         raise RuntimeError("An audit entry belongs to the transaction of its change.")
     if not facts:
         return
-    (head,) = read_locked(AuditHead, id=1)
-    entries = []
-    for fact in facts:
-        entry = AuditEntry(
-            number=head.number + 1,
+    entries = [
+        AuditEntry(
             at=now,
-            actor=origin.actor,
+            actor_id=origin.actor.pk if origin.actor else None,
             actor_name=origin.actor.email if origin.actor else origin.name,
             action=fact.action,
-            trade=fact.trade or (fact.item.trade if fact.item else None),
-            item=fact.item,
+            trade_id=fact.trade.pk if fact.trade else fact.item.trade_id if fact.item else None,
+            item_id=fact.item.pk if fact.item else None,
             before=dict(fact.before),
             after=dict(fact.after),
             reason=fact.reason[:500],
             source=origin.source,
             cause=origin.cause,
             request_id=origin.request_id,
-            previous_hash=head.hash,
         )
+        for fact in facts
+    ]
+    (head,) = read_locked(AuditHead, id=1)
+    for entry in entries:
+        entry.number, entry.previous_hash = head.number + 1, head.hash
         entry.hash = entry.content_hash()
         head.number, head.hash = entry.number, entry.hash
-        entries.append(entry)
     append_rows(entries)
     write_columns([head], ["number", "hash"])

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Max, Q, QuerySet
 from django.utils.translation import gettext, gettext_noop
 
 from withdrawals.actions.audit import Fact, Origin, Value, record
@@ -13,6 +13,7 @@ from withdrawals.actions.sending import drain_cancellations
 from withdrawals.actions.taking_back import take_back
 from withdrawals.models import Cancellation, CancellationState, Evidence, Item, Lane, SendBudget, Trade, User
 from withdrawals.models.cancellation import ASKED_STATES, OPEN_STATES, SETTLED
+from withdrawals.models.prepared import found_models, rows_of
 
 
 class CancelRefused(Exception):
@@ -224,8 +225,7 @@ def follow_items(items: Iterable[Item], *, now: datetime) -> list[Fact]:
     facts: list[Fact] = []
     if not ended:
         return facts
-    # In the order of the keys, as the answer to a whole trade is recorded: else the two could wait for each other.
-    for cancellation in Cancellation.objects.open().filter(item__in=ended).order_by("pk"):
+    for cancellation in found_models(_open_of, items=tuple(ended)).models():
         item = ended[cancellation.item_id]
         end = CancellationState.CONFIRMED if item.ended_undelivered else CancellationState.OVERTAKEN
         row = Cancellation.objects.filter(pk=cancellation.pk, state__in=OPEN_STATES)
@@ -244,6 +244,11 @@ def follow_items(items: Iterable[Item], *, now: datetime) -> list[Fact]:
             after = {"cancellation": str(end), "item_status": item.status}
             facts.append(Fact(f"cancellation.{end}", item=item, before=before, after=after, reason=because))
     return facts
+
+
+def _open_of(items: tuple[int, ...]) -> QuerySet[Cancellation]:
+    # In the order of the keys, as the answer to a whole trade is recorded: else the two could wait for each other.
+    return Cancellation.objects.open().filter(item__in=items).order_by("pk")
 
 
 def follow_times(trade: Trade, items: Iterable[Item], *, now: datetime) -> list[Fact]:
@@ -270,7 +275,15 @@ def follow_times(trade: Trade, items: Iterable[Item], *, now: datetime) -> list[
 
 def note_seen_open(items: Iterable[Item], *, at: datetime, evidence: Evidence) -> None:
     """Keep that AssetPay certainly still showed these items open at `at`: what a settlement may stand on."""
-    asked = Cancellation.objects.filter(item__in=[item.pk for item in items], state__in=ASKED_STATES)
+    keys = tuple(item.pk for item in items)
+    # Most trades have none.
+    if not keys or not rows_of(_asked_keys, items=keys):
+        return
+    asked = Cancellation.objects.filter(item__in=keys, state__in=ASKED_STATES)
     older = asked.filter(Q(seen_open_at=None) | Q(seen_open_at__lt=at))
     kind = "delivery" if evidence.delivery is not None else "read"
     older.update(seen_open_at=at, seen_open_by=f"{kind} of {at:%Y-%m-%d %H:%M:%S} UTC, sha256 {evidence.sha256}")
+
+
+def _asked_keys(items: tuple[int, ...]) -> QuerySet[Cancellation, tuple[int]]:
+    return Cancellation.objects.filter(item__in=items, state__in=ASKED_STATES).values_list("pk")

@@ -13,10 +13,11 @@ from django.utils.translation import gettext_noop
 from withdrawals import gateway
 from withdrawals.actions import trades
 from withdrawals.actions.audit import ASSETPAY, Fact, Origin, record
-from withdrawals.actions.rows import read_locked, write_columns
+from withdrawals.actions.rows import append_unless_there, read_locked, write_columns
 from withdrawals.actions.sightings import note_sightings
 from withdrawals.assetpay.callbacks import Callback, Kind, looks_like_approval, open_callback
 from withdrawals.assetpay.documents import NotUnderstood
+from withdrawals.assetpay.suspicion import smells_of_approval
 from withdrawals.models import Delivery, Evidence, RejectedCall, Source, Verdict
 from withdrawals.models.patience import brief_transaction
 
@@ -67,20 +68,25 @@ class Replayed:
 def receive_delivery(call: Call, *, now: datetime) -> Delivery:
     """Keep a well signed callback and apply it once; the delivery with its verdict, which decides the answer.
 
-    One transaction: the row, and within a savepoint its effects, so that a failure leaves the row and no effects.
-    Raises CallRejected where the signature does not hold.
+    One transaction: the row, and within a savepoint its effects, so that a failure leaves the row and no effects. The
+    body is read before it begins, since others wait for what it locks. Raises CallRejected where the signature does
+    not hold.
     """
     try:
         seal = gateway.check_signature(call.signature, call.body, now=now)
     except gateway.NotAuthentic as error:
         raise _reject(call, error.reason, now=now) from error
-    with _transaction_for(call):
+    started = time.monotonic()
+    said = _read(call.body)
+    took = time.monotonic() - started
+    is_question = said.is_approval if isinstance(said, Callback) else smells_of_approval(call.body)
+    with _transaction(is_question=is_question):
         delivery, is_applied = _keep(call, seal, now)
         if not is_applied:
             started = time.monotonic()
             origin = Origin(Source.CALLBACK, name=ASSETPAY, request_id=call.request_id)
-            _understand(delivery, origin=origin, now=now, is_first=True)
-            delivery.took_ms = round(1_000 * (time.monotonic() - started))
+            _understand(delivery, said, origin=origin, now=now, is_first=True)
+            delivery.took_ms = round(1_000 * (took + time.monotonic() - started))
             write_columns([delivery], [*UNDERSTOOD, "took_ms"])
     return delivery
 
@@ -95,7 +101,7 @@ def replay_delivery(*, delivery_id: int, origin: Origin, now: datetime, dry_run:
         before = delivery.verdict
         if delivery.is_forgotten:
             return Replayed(Verdict(before), (), FORGOTTEN)
-        _understand(delivery, origin=origin, now=now, is_first=False)
+        _understand(delivery, _read(bytes(delivery.body)), origin=origin, now=now, is_first=False)
         if dry_run:
             transaction.set_rollback(True)
         else:
@@ -130,7 +136,7 @@ def _is_approval(kind: str) -> bool:
 def _reject(call: Call, reason: str, *, now: datetime) -> CallRejected:
     """Leave the bounded trace. An approval with a bad signature is answered 503: the fault may be our own secret."""
     status = 503 if looks_like_approval(call.body) else 401
-    with _transaction_for(call):
+    with _transaction(is_question=status == 503):
         trace = RejectedCall.objects.create(
             received_at=now,
             reason=reason,
@@ -144,39 +150,36 @@ def _reject(call: Call, reason: str, *, now: datetime) -> CallRejected:
     return CallRejected(reason, status)
 
 
-def _transaction_for(call: Call) -> AbstractContextManager[None]:
+def _transaction(*, is_question: bool) -> AbstractContextManager[None]:
     """News may wait its turn as long as anything; an approval is answered in time, if need be without being kept."""
-    return brief_transaction(APPROVAL_WAIT_MS) if looks_like_approval(call.body) else transaction.atomic()
+    return brief_transaction(APPROVAL_WAIT_MS) if is_question else transaction.atomic()
 
 
 def _keep(call: Call, seal: gateway.Seal, now: datetime) -> tuple[Delivery, bool]:
     """The delivery's row, locked, and whether its effects are already there. Copies at one instant meet here."""
+    delivery = Delivery(
+        delivery_id=seal.delivery_id,
+        body=call.body,
+        body_sha256=call.sha256,
+        signature=call.signature,
+        signed_at=seal.signed_at,
+        received_at=now,
+        last_received_at=now,
+        remote_address=call.remote_address,
+        is_copy=call.is_copy,
+        is_late=seal.is_late,
+    )
+    if append_unless_there(delivery):
+        return delivery, False
     same_id = read_locked(Delivery, delivery_id=seal.delivery_id)
     existing = _same_body(same_id, call)
     if existing is None:
-        first = next((delivery for delivery in same_id if delivery.conflicts_with_id is None), None)
-        delivery = Delivery(
-            delivery_id=seal.delivery_id,
-            body=call.body,
-            body_sha256=call.sha256,
-            signature=call.signature,
-            signed_at=seal.signed_at,
-            received_at=now,
-            last_received_at=now,
-            remote_address=call.remote_address,
-            is_copy=call.is_copy,
-            is_late=seal.is_late,
-            conflicts_with=first,
-        )
-        try:
-            with transaction.atomic():
-                delivery.save(force_insert=True)
-        except IntegrityError:
-            existing = _same_body(read_locked(Delivery, delivery_id=seal.delivery_id), call)
-            if existing is None:  # another body won the id a moment ago: the sender comes again, and meets it
-                raise
-        else:
+        delivery.conflicts_with = next((each for each in same_id if each.conflicts_with_id is None), None)
+        if append_unless_there(delivery):
             return delivery, False
+        existing = _same_body(read_locked(Delivery, delivery_id=seal.delivery_id), call)
+        if existing is None:
+            raise IntegrityError("Another body won the id a moment ago: the sender comes again, and meets it.")
     existing.times_received += 1
     existing.last_received_at = now
     # A call straight from AssetPay must raise its alarm, even if a copy of it came first.
@@ -189,11 +192,21 @@ def _same_body(deliveries: list[Delivery], call: Call) -> Delivery | None:
     return next((delivery for delivery in deliveries if delivery.body_sha256 == call.sha256), None)
 
 
-def _understand(delivery: Delivery, *, origin: Origin, now: datetime, is_first: bool) -> None:
+def _read(body: bytes) -> Callback | Exception:
+    """What a well signed body says, or what keeps it from being read: a verdict too, once the delivery is kept."""
+    try:
+        return open_callback(body)
+    except Exception as error:
+        return error
+
+
+def _understand(
+    delivery: Delivery, said: Callback | Exception, *, origin: Origin, now: datetime, is_first: bool
+) -> None:
     """Give the delivery its verdict in memory, and the tables its effects."""
     try:
+        callback = _callback(said)
         with transaction.atomic():
-            callback = open_callback(bytes(delivery.body))
             delivery.kind = callback.kind
             delivery.subject_id = callback.subject_id or ""
             _apply(delivery, callback, origin, now)
@@ -206,6 +219,12 @@ def _understand(delivery: Delivery, *, origin: Origin, now: datetime, is_first: 
         log.exception("delivery %s could not be applied", delivery.pk)
         delivery.verdict, delivery.problem = Verdict.FAILED, type(error).__name__
         delivery.trade, delivery.applied_at, delivery.changes = None, None, []
+
+
+def _callback(said: Callback | Exception) -> Callback:
+    if isinstance(said, Exception):
+        raise said
+    return said
 
 
 def _apply(delivery: Delivery, callback: Callback, origin: Origin, now: datetime) -> None:

@@ -182,9 +182,10 @@ def _ends(item: Item, status: str) -> dict[str, Any]:
 def _apply(row: models.Model, target: dict[str, Any]) -> dict[str, Any]:
     before = {}
     for name, value in target.items():
-        fitted = _fit(row, name, value)
-        if getattr(row, name) != fitted:
-            before[name] = getattr(row, name)
+        kept = getattr(row, name)
+        # What stands there fits.
+        if kept != value and kept != (fitted := _fit(row, name, value)):
+            before[name] = kept
             setattr(row, name, fitted)
     return before
 
@@ -192,11 +193,9 @@ def _apply(row: models.Model, target: dict[str, Any]) -> dict[str, Any]:
 def _fit(row: models.Model, name: str, value: Any) -> Any:
     """What the column can hold: AssetPay promises no lengths, and PostgreSQL refuses what is too long."""
     column = row._meta.get_field(name)
-    if isinstance(column, models.CharField) and isinstance(value, int):
+    if isinstance(column, models.CharField) and isinstance(value, int | str):
         # As the database will give it back; else each newer document would look like a change.
-        value = str(value)
-    if isinstance(column, models.CharField) and isinstance(value, str):
-        return value[: column.max_length]
+        return str(value)[: column.max_length]
     if isinstance(column, UsdField) and isinstance(value, Decimal):
         # As the database will give it back; else the same message would look like a change each time.
         return column.round(value)

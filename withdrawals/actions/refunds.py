@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext, gettext_noop
 
 from withdrawals.actions.audit import Fact, Origin, Value, record
+from withdrawals.actions.rows import append_rows
 from withdrawals.models import (
     ApprovalState,
     Cancellation,
@@ -57,13 +58,17 @@ def follow_items(items: Iterable[Item], *, now: datetime) -> list[Fact]:
     # Refund before approval, as every decision takes them: else news and a second person could wait for each other.
     rows = Refund.objects.select_for_update(no_key=True).filter(item__in=by_item).order_by("pk")
     existing = {refund.item_id: refund for refund in rows}
-    facts = []
+    facts, opened = [], []
     for item in by_item.values():
         refund = existing.get(item.pk)
         if refund is None:
-            facts.append(_open_refund(item, refund_terms(item, was_asked=item.pk in asked), now=now))
+            terms = refund_terms(item, was_asked=item.pk in asked)
+            opened.append(Refund(item=item, state=terms.state, opened_at=now, changed_at=now, **_ruled(item, terms)))
+            after = described(terms.state, terms.cause, terms.amount)
+            facts.append(Fact("refund.opened", item=item, after=after | {"rule_version": RULE_VERSION}))
         else:
             facts += _follow_item(refund, item, was_asked=item.pk in asked, now=now)
+    append_rows(opened)
     return facts
 
 
@@ -71,12 +76,6 @@ def asked_by_us(items: Iterable[int]) -> set[int]:
     """Those of these items that came back after a cancel that AssetPay took, or may have taken."""
     confirmed = Cancellation.objects.filter(item__in=list(items), state=CancellationState.CONFIRMED)
     return set(confirmed.filter(attempts__outcome__in=MAY_BE_DONE).values_list("item_id", flat=True))
-
-
-def _open_refund(item: Item, terms: RefundTerms, *, now: datetime) -> Fact:
-    Refund.objects.create(item=item, state=terms.state, opened_at=now, changed_at=now, **_ruled(item, terms))
-    after = described(terms.state, terms.cause, terms.amount)
-    return Fact("refund.opened", item=item, after=after | {"rule_version": RULE_VERSION})
 
 
 def _ruled(item: Item, terms: RefundTerms) -> dict[str, Any]:

@@ -6,12 +6,27 @@ holds them together for every column of every model that passes here.
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import batched
 from typing import Any, cast
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models import Field, Model
 
 Converters = tuple[tuple[int, tuple[Callable[..., Any], ...], Any], ...]
+# The attribute that holds a column's value, the kind of value that the database takes as it is, if there is one, and
+# what makes of any other what the database takes.
+Writers = tuple[tuple[str, type | None, Callable[..., Any]], ...]
+# By the very class of the column: one of ours that is built on these may keep its values in another way.
+TAKEN_AS_IT_IS: dict[type, type] = {
+    models.CharField: str,
+    models.TextField: str,
+    models.BooleanField: bool,
+    models.BigIntegerField: int,
+    models.PositiveIntegerField: int,
+    models.PositiveSmallIntegerField: int,
+}
+# SQLite takes 32,766 values in one statement.
+ROWS_AT_ONCE = 500
 
 
 def read_locked[Row: Model](model: type[Row], **exactly: Any) -> list[Row]:
@@ -19,12 +34,13 @@ def read_locked[Row: Model](model: type[Row], **exactly: Any) -> list[Row]:
 
     Locked without their key, as everywhere here, so that a reference to a row need not wait for its writer.
     """
-    statement, fields, converters = _selection(model, tuple(exactly), connection.vendor)
-    values = [_prepared(model, name, value) for name, value in exactly.items()]
-    with connection.cursor() as cursor:
+    database = connections[DEFAULT_DB_ALIAS]
+    statement, fields, converters = _selection(model, tuple(exactly), database.vendor)
+    values = [_field(model, name).get_db_prep_save(value, database) for name, value in exactly.items()]
+    with database.cursor() as cursor:
         cursor.execute(statement, values)
         found = cursor.fetchall()
-    return [model.from_db(connection.alias, fields, _converted(row, converters)) for row in found]
+    return [model.from_db(database.alias, fields, _converted(row, converters)) for row in found]
 
 
 def write_columns(rows: Sequence[Model], names: Sequence[str]) -> None:
@@ -32,28 +48,52 @@ def write_columns(rows: Sequence[Model], names: Sequence[str]) -> None:
     if not rows or not names:
         return
     model = type(rows[0])
-    values = [
-        [*(_prepared(model, name, getattr(row, _attribute(model, name))) for name in names), row.pk] for row in rows
-    ]
+    statement, writers = _update(model, tuple(names))
+    values = [[*_values(row, writers), row.pk] for row in rows]
     with connection.cursor() as cursor:
-        cursor.executemany(_update(model, tuple(names)), values)
+        cursor.executemany(statement, values)
         if cursor.rowcount not in (-1, len(rows)):
             raise RuntimeError(f"{len(rows)} rows of {model.__name__} were to be written, {cursor.rowcount} were.")
 
 
 def append_rows(rows: Sequence[Model]) -> None:
-    """Insert new rows, in one round trip. Their keys are not told."""
-    if not rows:
-        return
-    model = type(rows[0])
-    names = _columns(model)
-    values = [[_prepared(model, name, getattr(row, _attribute(model, name))) for name in names] for row in rows]
+    """Insert new rows, five hundred in one statement; they have their keys then."""
+    for some in batched(rows, ROWS_AT_ONCE):
+        for row, (key,) in zip(some, _insert(some, ""), strict=True):
+            _note_kept(row, key)
+
+
+def append_unless_there(row: Model) -> bool:
+    """Insert a new row, and whether it is: False where another has what must be unique, once that one is certain."""
+    for (key,) in _insert([row], "ON CONFLICT DO NOTHING"):
+        _note_kept(row, key)
+        return True
+    return False
+
+
+def _insert(rows: Sequence[Model], otherwise: str) -> list[tuple[Any, ...]]:
+    """The keys of the rows that were inserted, in their order."""
+    beginning, marks, writers = _insertion(type(rows[0]))
+    statement = f"{beginning} {', '.join([marks] * len(rows))} {otherwise} RETURNING id"
     with connection.cursor() as cursor:
-        cursor.executemany(_insert(model), values)
+        cursor.execute(statement, [value for row in rows for value in _values(row, writers)])
+        keys: list[tuple[Any, ...]] = cursor.fetchall()
+    return keys
 
 
-def _prepared(model: type[Model], name: str, value: Any) -> Any:
-    return _field(model, name).get_db_prep_save(value, connection)
+def _note_kept(row: Model, key: int) -> None:
+    row.pk = key
+    row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
+
+
+def _values(row: Model, writers: Writers) -> list[Any]:
+    database = connections[DEFAULT_DB_ALIAS]
+    values = []
+    for attribute, kind, prepare in writers:
+        value = getattr(row, attribute)
+        # Nothing is nothing in every kind of column.
+        values.append(value if value is None or type(value) is kind else prepare(value, database))
+    return values
 
 
 @cache
@@ -61,15 +101,16 @@ def _field(model: type[Model], name: str) -> Field[Any, Any]:
     return cast(Field[Any, Any], model._meta.get_field(name))
 
 
-@cache
-def _attribute(model: type[Model], name: str) -> str:
-    return str(_field(model, name).attname)
+def _writers(model: type[Model], names: Sequence[str]) -> Writers:
+    fields = [_field(model, name) for name in names]
+    return tuple((str(each.attname), TAKEN_AS_IT_IS.get(type(each)), _preparing(each)) for each in fields)
 
 
-@cache
-def _columns(model: type[Model]) -> tuple[str, ...]:
-    """Every column but the key, which the database gives."""
-    return tuple(field.name for field in model._meta.concrete_fields if not field.primary_key)
+def _preparing(field: Field[Any, Any]) -> Callable[..., Any]:
+    # What Django does beside this is for a time without its zone, and nobody here has one.
+    if type(field) is models.DateTimeField:
+        return lambda value, database: database.ops.adapt_datetimefield_value(value)
+    return field.get_db_prep_save
 
 
 def _quoted(model: type[Model], name: str) -> str:
@@ -77,17 +118,20 @@ def _quoted(model: type[Model], name: str) -> str:
 
 
 @cache
-def _update(model: type[Model], names: tuple[str, ...]) -> str:
+def _update(model: type[Model], names: tuple[str, ...]) -> tuple[str, Writers]:
     table = connection.ops.quote_name(model._meta.db_table)
     columns = ", ".join(f"{_quoted(model, name)} = %s" for name in names)
-    return f"UPDATE {table} SET {columns} WHERE {connection.ops.quote_name('id')} = %s"  # noqa: S608 # our own names
+    statement = f"UPDATE {table} SET {columns} WHERE {connection.ops.quote_name('id')} = %s"  # noqa: S608 # our own names
+    return statement, _writers(model, names)
 
 
 @cache
-def _insert(model: type[Model]) -> str:
-    table, names = connection.ops.quote_name(model._meta.db_table), _columns(model)
-    columns, marks = ", ".join(_quoted(model, name) for name in names), ", ".join(["%s"] * len(names))
-    return f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 # our own names
+def _insertion(model: type[Model]) -> tuple[str, str, Writers]:
+    """How a statement begins that inserts, the marks of one row, and what fills them: all but the key."""
+    names = tuple(field.name for field in model._meta.concrete_fields if not field.primary_key)
+    table, columns = connection.ops.quote_name(model._meta.db_table), ", ".join(_quoted(model, name) for name in names)
+    marks = f"({', '.join(['%s'] * len(names))})"
+    return f"INSERT INTO {table} ({columns}) VALUES", marks, _writers(model, names)
 
 
 @cache

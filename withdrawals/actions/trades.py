@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import batched
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import prefetch_related_objects
 from django.tasks import task
 from django.utils import timezone
@@ -17,7 +17,7 @@ from withdrawals import gateway
 from withdrawals.actions import cancellations, refunds
 from withdrawals.actions.audit import CLOCK, Fact, Origin, record
 from withdrawals.actions.projection import facts_of, project_item, project_trade
-from withdrawals.actions.rows import read_locked, write_columns
+from withdrawals.actions.rows import append_rows, append_unless_there, read_locked, write_columns
 from withdrawals.actions.sightings import note_error_key, note_sightings
 from withdrawals.assetpay.errors import AssetPayError
 from withdrawals.assetpay.snapshots import TradeSnapshot
@@ -48,16 +48,18 @@ def mirror_trade(snapshot: TradeSnapshot, *, evidence: Evidence, origin: Origin,
     """
     if snapshot.type != WITHDRAW:
         return Mirrored(None, ())
-    with transaction.atomic():
+    # Within the caller's transaction no savepoint of our own: nobody goes on after half a merge.
+    with transaction.atomic(savepoint=False):
         trade, is_new = _take_trade(snapshot, now)
-        before = project_trade(trade, snapshot, is_new=is_new)
-        items = {item.assetpay_id: item for item in _items_of(trade)}
+        # Nobody else has seen a new one, so it has no items yet.
+        before = {} if is_new else project_trade(trade, snapshot, is_new=False)
+        items = {} if is_new else {item.assetpay_id: item for item in _items_of(trade)}
         changed = _project_items(items, trade, snapshot, now)
         trade.last_seen_at = now
         _note_seen_open(items, snapshot, evidence)
         if is_new or before or changed:
             evidence = _keep(evidence, trade)
-            _save(trade, before, changed, evidence)
+            _save(trade, before, changed, evidence, is_new=is_new)
             facts = _facts(trade, is_new, before, changed)
             facts += cancellations.follow_items(items.values(), now=now)
             if not is_new and {"auto_cancel_at", "opened_at"} & before.keys():
@@ -99,16 +101,11 @@ def _take_trade(snapshot: TradeSnapshot, now: datetime) -> tuple[Trade, bool]:
     # while we wait for the head of the chain.
     for trade in read_locked(Trade, assetpay_id=snapshot.id):
         return trade, False
-    else:
-        trade = Trade(assetpay_id=snapshot.id, type=snapshot.type, opened_at=now, first_seen_at=now)
-        trade.last_seen_at = now
-        project_trade(trade, snapshot, is_new=True)
-        try:
-            with transaction.atomic():
-                trade.save(force_insert=True)
-        except IntegrityError:
-            return read_locked(Trade, assetpay_id=snapshot.id)[0], False
+    trade = Trade(assetpay_id=snapshot.id, type=snapshot.type, opened_at=now, first_seen_at=now, last_seen_at=now)
+    project_trade(trade, snapshot, is_new=True)
+    if append_unless_there(trade):
         return trade, True
+    return read_locked(Trade, assetpay_id=snapshot.id)[0], False
 
 
 def _items_of(trade: Trade) -> list[Item]:
@@ -142,13 +139,16 @@ def _keep(evidence: Evidence, trade: Trade) -> Evidence:
     return evidence
 
 
-def _save(trade: Trade, before: dict[str, object], changed: list[_ItemChange], evidence: Evidence) -> None:
-    write_columns([trade], [*before, "last_seen_at"])
+def _save(
+    trade: Trade, before: dict[str, object], changed: list[_ItemChange], evidence: Evidence, *, is_new: bool
+) -> None:
+    if not is_new:
+        write_columns([trade], [*before, "last_seen_at"])
     for change in changed:
         if "status" in change.before:
             change.item.status_delivery = evidence.delivery
             change.item.status_read = evidence.read
-    Item.objects.bulk_create([change.item for change in changed if change.is_new])
+    append_rows([change.item for change in changed if change.is_new])
     known = [change for change in changed if not change.is_new]
     columns = {name for change in known for name in change.before}
     if "status" in columns:

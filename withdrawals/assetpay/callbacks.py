@@ -86,7 +86,7 @@ def open_callback(body: bytes) -> Callback:
     subject = message[carrier]
     if not isinstance(subject, dict) or suspicion.has_lookalike_keys(subject):
         raise NotUnderstood(f"{carrier} is not the object it should be")
-    if any(suspicion.hides_approval(value) for value in subject.values()):
+    if suspicion.hides_approval(list(subject.values())):
         raise NotUnderstood(f"{carrier} hides an approval")
     return _OPENERS[carrier](subject, extras)
 

@@ -37,22 +37,18 @@ def parse_json(data: bytes) -> object:
     """
     if data.startswith(b"\xef\xbb\xbf"):
         raise NotUnderstood("starts with a byte order mark")
-    _check_depth(data)
+    # Fewer brackets than that cannot be nested deeper, nor fewer bytes hold a longer string.
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH:
+        _check_depth(data)
     try:
-        value: object = json.loads(
-            data.decode("utf-8"),
-            parse_int=_integer,
-            parse_float=_decimal,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_object,
-        )
+        value: object = _decode(data.decode("utf-8"))
     except UnicodeDecodeError:
         raise NotUnderstood("is not UTF-8") from None
     except json.JSONDecodeError:
         raise NotUnderstood("is not JSON") from None
     except (RecursionError, MemoryError):
         raise NotUnderstood("is more than this process can read") from None
-    if any(len(text) > MAX_STRING_LENGTH for text in texts_in(value)):
+    if len(data) > MAX_STRING_LENGTH and any(len(text) > MAX_STRING_LENGTH for text in texts_in(value)):
         raise NotUnderstood("holds a string that is too long")
     return value
 
@@ -127,12 +123,6 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return members
 
 
-def _dump(value: object) -> str:
-    return simplejson.dumps(
-        value, use_decimal=True, sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":")
-    )
-
-
 def _cleaned(value: object) -> object:
     if isinstance(value, str):
         return clean_text(value)
@@ -141,3 +131,12 @@ def _cleaned(value: object) -> object:
     if isinstance(value, list):
         return [_cleaned(member) for member in value]
     return value
+
+
+# One each for all: making one costs as much as using it.
+_decode = json.JSONDecoder(
+    parse_int=_integer, parse_float=_decimal, parse_constant=_refuse_constant, object_pairs_hook=_object
+).decode
+_dump = simplejson.JSONEncoder(
+    use_decimal=True, sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":")
+).encode

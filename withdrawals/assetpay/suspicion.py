@@ -59,7 +59,7 @@ def mentions_withdrawing(value: object) -> bool:
 
 def has_lookalike_keys(node: dict[str, object]) -> bool:
     """Whether a second spelling of `type` or `status` stands beside the real one."""
-    return any(key not in ("type", "status") and _plain(key) in ("type", "status") for key in node)
+    return any(_is_lookalike(key) if len(key) <= _LONGEST_WORD else _looks_alike(key) for key in node)
 
 
 def smells_of_approval(body: bytes) -> bool:
@@ -104,6 +104,14 @@ def _resembles(text: str, stems: tuple[str, ...], word: str, near: float = _NEAR
     if not near / (2 - near) <= len(plain) / len(word) <= (2 - near) / near:
         return False
     return SequenceMatcher(None, plain, word).ratio() >= near
+
+
+def _looks_alike(key: str) -> bool:
+    return key not in ("type", "status") and _plain(key) in ("type", "status")
+
+
+# The same few names come with every trade; what a stranger sends at length is not kept.
+_is_lookalike = lru_cache(maxsize=1024)(_looks_alike)
 
 
 def _plain(text: str) -> str:

@@ -30,6 +30,8 @@ OPEN = (Status.INITIATED, Status.PENDING, Status.ACTIVE, Status.HOLD)
 ENDED = (Status.FAILED, Status.DECLINED, Status.CANCELED, Status.COMPLETED)
 UNDELIVERED = (Status.FAILED, Status.DECLINED, Status.CANCELED, Status.REVERTED)
 FINAL = (*ENDED, Status.REVERTED)
+# Every known status, and its place where two of one class carry the same time.
+RANKS = {status.value: rank for rank, status in enumerate((*OPEN, *FINAL))}
 
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -45,7 +47,7 @@ def status_class(status: str) -> int:
 
 def is_known(status: str) -> bool:
     """Whether AssetPay's documents name this status."""
-    return status in Status.values
+    return status in RANKS
 
 
 def status_weight(status: str, reported_at: datetime | None) -> Weight:
@@ -54,6 +56,4 @@ def status_weight(status: str, reported_at: datetime | None) -> Weight:
     `reported_at` is the trade's `updatedAt`; a message without one never beats one with it. A status that nobody
     documented weighs less than every known one of its class: it is shown, but changes nothing.
     """
-    order = [*OPEN, *ENDED, Status.REVERTED]
-    rank = order.index(Status(status)) if is_known(status) else -1
-    return (status_class(status), is_known(status), reported_at or LONG_AGO, rank, status)
+    return (status_class(status), is_known(status), reported_at or LONG_AGO, RANKS.get(status, -1), status)
