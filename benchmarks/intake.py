@@ -10,13 +10,15 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from http.client import HTTPConnection
+from itertools import islice
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 import simplejson
 from django.conf import settings
@@ -32,6 +34,7 @@ ROUNDS, SECONDS = 3, 4.0
 WIDTHS = (1, 8, 32)
 ITEMS = 3
 PACE, PACED_SECONDS, PAGING_AGENTS = 50, 10.0, 5
+WAITING, DRAINING_AT_MOST_SECONDS = 10_000, 900
 STATUSES = ("initiated", "pending", "active", "completed")
 
 
@@ -45,7 +48,10 @@ class Load:
 
 
 def measure_intake(person: User) -> list[Row]:
-    """Ours and the floor, in turn, at 1, 8 and 32 connections; each connection is kept open. Then beside agents."""
+    """Ours and the floor, in turn, at 1, 8 and 32 connections; each connection is kept open.
+
+    Then beside agents, and with ten thousand that wait.
+    """
     with serve("assetpay_admin.wsgi") as ours, serve("benchmarks.floor_app:application") as floor:
         loads = {}
         for width in WIDTHS:
@@ -75,7 +81,44 @@ def measure_intake(person: User) -> list[Row]:
         rows.append(
             Row(f"intake, {width} connections", load.per_second, "a second", detail=f"p99 {load.wait.p99:.0f} ms")
         )
-    return [*rows, *_beside_agents(person)]
+    return [*rows, *_beside_agents(person), *_drain()]
+
+
+def _drain() -> list[Row]:
+    """What has waited while the desk was away, all at once; what is refused comes again, as AssetPay sends it again."""
+    waiting: SimpleQueue[Post] = SimpleQueue()
+    for post in islice(callbacks(), WAITING):
+        waiting.put(post)
+    connection.close()
+    with serve("assetpay_admin.wsgi") as server:
+        ends_at = time.monotonic() + DRAINING_AT_MOST_SECONDS
+        waits: list[float] = []
+        refused = [0]
+        started = time.monotonic()
+        _together(8, _drain_one, server.port, ends_at, waiting, waits, refused)
+        took = time.monotonic() - started
+    if not waiting.empty():
+        raise RuntimeError(f"{waiting.qsize()} callbacks still wait after {took:.0f} s.")
+    detail = f"{WAITING / took:.0f} a second over 8 connections, p99 {figure(waits).p99:.0f} ms"
+    return [
+        Row(f"{WAITING:,} waiting callbacks drained", took, "s", 120, detail=detail),
+        Row("refused while draining", refused[0], "answers", 0, detail="and sent again"),
+    ]
+
+
+def _drain_one(port: int, ends_at: float, waiting: "SimpleQueue[Post]", waits: list[float], refused: list[int]) -> None:
+    caller = HTTPConnection("127.0.0.1", port, timeout=30)
+    while time.monotonic() < ends_at:
+        try:
+            post = waiting.get_nowait()
+        except Empty:
+            break
+        status, wait = _send_one(caller, post)
+        waits.append(wait)
+        if status != 200:
+            refused[0] += 1
+            waiting.put(post)
+    caller.close()
 
 
 def _beside_agents(person: User) -> list[Row]:
@@ -141,13 +184,16 @@ def procfile() -> str:
 
 
 @contextmanager
-def serve(application: str, *, like: str = "") -> Iterator[Server]:
-    """gunicorn as in the Procfile, or as the command line `like`, on a free port, until the block ends."""
+def serve(application: str, *, like: str = "", programs: Path = Path(sys.executable).parent) -> Iterator[Server]:
+    """gunicorn as in the Procfile, or as the command line `like`, on a free port, until the block ends.
+
+    `programs` is the folder of the Python that has it.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     command = (like or procfile()).replace("assetpay_admin.wsgi", application).replace("$PORT", str(port))
-    executable = shutil.which(command.split()[0], path=str(Path(sys.executable).parent)) or command.split()[0]
+    executable = shutil.which(command.split()[0], path=str(programs)) or command.split()[0]
     arguments = [executable, *(part.strip("'") for part in command.split()[1:])]
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "benchmarks.settings"}
     server = subprocess.Popen(arguments, env=environment, stderr=subprocess.DEVNULL)  # noqa: S603 # our own Procfile
@@ -169,36 +215,72 @@ def _wait_for(port: int) -> None:
     raise RuntimeError("The server did not start.")
 
 
-def drive(port: int, width: int, seconds: float, *, per_second: float = 0) -> Load:
-    """Send news over `width` kept connections for `seconds`; at a pace where one is given, else flat out."""
+@dataclass(frozen=True)
+class Post:
+    """One call: where, what, and with which headers."""
+
+    path: str
+    body: bytes
+    headers: dict[str, str]
+
+
+def callbacks() -> Iterator[Post]:
+    """News, as AssetPay's copies come."""
+    for body, signature in news():
+        headers = {"X-AssetPay-Signature": signature, "X-Callback-Copy": "1", "Host": "localhost"}
+        yield Post("/callbacks/assetpay/", body, headers)
+
+
+def drive(
+    port: int,
+    width: int,
+    seconds: float,
+    *,
+    per_second: float = 0,
+    posts: Callable[[], Iterator[Post]] = callbacks,
+) -> Load:
+    """Send over `width` kept connections for `seconds`; at a pace where one is given, else flat out."""
     waits: list[float] = []
     refused = [0]
     ends_at = time.monotonic() + seconds
-    threads = [
-        threading.Thread(target=_send, args=(port, ends_at, waits, refused, per_second / width)) for _ in range(width)
-    ]
     started = time.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    _together(width, _send, port, ends_at, waits, refused, per_second / width, posts)
     took = time.monotonic() - started
     return Load(len(waits) / took, figure(waits), refused[0])
 
 
-def _send(port: int, ends_at: float, waits: list[float], refused: list[int], per_second: float) -> None:
+def _together(width: int, act: Callable[..., None], *given: object) -> None:
+    threads = [threading.Thread(target=act, args=given) for _ in range(width)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _send_one(caller: HTTPConnection, post: Post) -> tuple[int, float]:
+    """The status answered, and the milliseconds waited for it."""
+    started = time.perf_counter()
+    caller.request("POST", post.path, post.body, post.headers)
+    response = caller.getresponse()
+    response.read()
+    return response.status, (time.perf_counter() - started) * 1_000
+
+
+def _send(
+    port: int,
+    ends_at: float,
+    waits: list[float],
+    refused: list[int],
+    per_second: float,
+    posts: Callable[[], Iterator[Post]],
+) -> None:
     caller = HTTPConnection("127.0.0.1", port, timeout=30)
-    calls = news()
+    calls = posts()
     next_at = time.monotonic()
     while time.monotonic() < ends_at:
-        body, signature = next(calls)
-        headers = {"X-AssetPay-Signature": signature, "X-Callback-Copy": "1", "Host": "localhost"}
-        started = time.perf_counter()
-        caller.request("POST", "/callbacks/assetpay/", body, headers)
-        response = caller.getresponse()
-        response.read()
-        waits.append((time.perf_counter() - started) * 1_000)
-        refused[0] += response.status != 200
+        status, wait = _send_one(caller, next(calls))
+        waits.append(wait)
+        refused[0] += status != 200
         if per_second:
             next_at += 1 / per_second
             time.sleep(max(0.0, next_at - time.monotonic()))
