@@ -16,7 +16,7 @@ from withdrawals.actions import refunds as refund_actions
 from withdrawals.actions.refund_approvals import expire_approvals, expire_due, send_back_refund
 from withdrawals.actions.refund_corrections import compensate_refund, reopen_refund, set_refund_amount, waive_refund
 from withdrawals.actions.refunds import RefundChanged, RefundRefused, SupervisorNeeded
-from withdrawals.models import AuditEntry, Refund, RefundApproval, RefundEntry, Role, User, refund_terms
+from withdrawals.models import AuditEntry, Refund, RefundApproval, RefundEntry, Role, Trade, User, refund_terms
 from withdrawals.models.refund import READ_IS_FRESH_FOR, fingerprint_of
 from withdrawals.models.refund_rules import RULES
 
@@ -33,6 +33,7 @@ def stands(refund: Refund) -> Refund:
 def correct(do: Correction, refund: Refund, *, actor: User | None = None, now: Any = LATER, **given: Any) -> Refund:
     actor = actor or person(Role.SUPERVISOR)
     given = {"seen": stands(refund).fingerprint(), "reason": "a reason", **given}
+    given = {name: value for name, value in given.items() if value is not None}
     return do(refund_id=refund.pk, actor=actor, origin=origin(actor), now=now, **given)
 
 
@@ -204,6 +205,19 @@ def test_a_request_that_nobody_answered_in_time_stands_in_no_ones_way(do: Correc
 
     assert stands(refund).state == ("waived" if do is waive_refund else "in_review")
     assert RefundApproval.objects.get().state == "expired"
+
+
+def test_a_request_that_nobody_answered_in_time_is_asked_for_anew() -> None:
+    approval, actor = awaiting(), person()
+    now = approval.expires_at
+    Trade.objects.update(answered_at=now)
+
+    correct(refund_actions.confirm_refund, approval.refund, actor=actor, now=now, reference="PAY-2", reason=None)
+
+    assert list(RefundApproval.objects.order_by("number").values_list("state", "reference")) == [
+        ("expired", "PAY-1"),
+        ("open", "PAY-2"),
+    ]
 
 
 def test_an_amount_up_to_the_price_is_set_even_below_a_dollar() -> None:

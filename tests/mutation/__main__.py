@@ -25,20 +25,29 @@ from tests.mutation.mutants import Mutant, mutants_of
 PROJECT = Path(__file__).resolve().parents[2]
 MERGE = ["tests/models/test_status.py", "tests/actions/test_mirror.py", "tests/actions/test_merge_order.py"]
 MERGE += ["tests/faults/test_order.py", "tests/actions/test_audit_replay.py", "tests/actions/test_sightings.py"]
-MERGE += ["tests/actions/test_races.py", "tests/faults/test_healing.py", "tests/actions/test_settling.py"]
+MERGE += [
+    "tests/actions/test_races.py",
+    "tests/faults/test_healing.py",
+    "tests/actions/test_settling.py",
+]
 LEDGER = ["tests/faults/test_money.py", "tests/actions/test_refunds.py", "tests/actions/test_refund_decisions.py"]
 LEDGER += ["tests/actions/test_refund_guards.py", "tests/views/test_refunds.py", "tests/actions/test_races.py"]
 LEDGER += ["tests/faults/test_healing.py", "tests/views/test_money.py", "tests/actions/test_invariants.py"]
 PERMITS = ["tests/actions/test_lanes.py", "tests/actions/test_sending.py", "tests/actions/test_arming.py"]
-PERMITS += ["tests/actions/test_judgement.py", "tests/views/test_items.py", "tests/faults/test_cancelling.py"]
+PERMITS += [
+    "tests/views/test_sending.py",
+    "tests/actions/test_judgement.py",
+    "tests/views/test_items.py",
+    "tests/faults/test_cancelling.py",
+]
 RULES = ["tests/models/test_cancel_rules.py", "tests/actions/test_arming.py", "tests/views/test_items.py"]
-RULES += ["tests/views/test_cancel_item.py"]
+RULES += ["tests/views/test_cancel_item.py", "tests/models/test_items.py", "tests/views/test_search.py"]
 # What is changed, and the tests that have to notice, those first that notice most.
 GUARDS: dict[str, list[str]] = {
     "withdrawals/assetpay/signature.py": ["tests/assetpay/test_signature.py", "tests/faults/test_authenticity.py"],
     "withdrawals/models/status.py": MERGE,
     "withdrawals/actions/projection.py": MERGE,
-    "withdrawals/actions/trades.py": [*MERGE, "tests/faults/test_convergence.py"],
+    "withdrawals/actions/trades.py": [*MERGE, "tests/faults/test_convergence.py", "tests/actions/test_arming.py"],
     "withdrawals/actions/refunds.py": LEDGER,
     "withdrawals/actions/refund_corrections.py": LEDGER,
     "withdrawals/actions/refund_approvals.py": LEDGER,

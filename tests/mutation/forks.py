@@ -64,17 +64,20 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     if "MUTATION_JOBS" not in os.environ or session.testsfailed:
         return None
     # One test makes the database for all; what belongs to the whole session stands, and is there in each fork.
-    first = next(item for item in session.items if item.get_closest_marker("django_db"))
-    runtestprotocol(first, nextitem=session, log=False)  # type: ignore[arg-type] # what is needed next: no module
+    for first in [item for item in session.items if item.get_closest_marker("django_db")][:1]:
+        runtestprotocol(first, nextitem=session, log=False)  # type: ignore[arg-type] # what is needed next: no module
     connections.close_all()
     database = Path(os.environ["MUTATION_DATABASE"])
-    clean = shutil.copy2(database, database.with_suffix(".clean"))
+    clean = database.with_suffix(".clean")
+    if database.exists():
+        shutil.copy2(database, clean)
     items = {item.nodeid: item for item in session.items}
     kills: Counter[str] = Counter()
     for job in json.loads(Path(os.environ["MUTATION_JOBS"]).read_text()):
         for left in database.parent.glob(f"{database.name}*"):
             left.unlink()
-        shutil.copy2(clean, database)
+        if clean.exists():
+            shutil.copy2(clean, database)
         # Who noticed much before is asked first.
         session.items = [items[test] for test in sorted(job["tests"], key=lambda name: -kills[name])]
         kept = Path(job["file"]).read_text() if "source" in job else ""
@@ -115,7 +118,7 @@ def tried(session: pytest.Session, job: dict[str, Any], kept: str) -> str:
     with os.fdopen(read) as told:
         noticed = told.read()
     if os.WIFSIGNALED(ended[1]):
-        return "one that never ended"
+        return f"signal {os.WTERMSIG(ended[1])}"
     if os.WEXITSTATUS(ended[1]) == BROKEN:
         raise RuntimeError(f"job {job['number']} could not be tried")
     return noticed if os.WEXITSTATUS(ended[1]) == NOTICED else ""
