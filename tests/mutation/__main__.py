@@ -26,6 +26,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 MERGE = ["tests/models/test_status.py", "tests/actions/test_mirror.py", "tests/actions/test_merge_order.py"]
 MERGE += ["tests/faults/test_order.py", "tests/actions/test_audit_replay.py", "tests/actions/test_sightings.py"]
 MERGE += [
+    "tests/actions/test_mirror_guards.py",
     "tests/actions/test_races.py",
     "tests/faults/test_healing.py",
     "tests/actions/test_settling.py",
