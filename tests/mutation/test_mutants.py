@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.mutation.__main__ import GUARDS, PROJECT, TOO_LONG
+from tests.mutation.__main__ import GUARDS, LEFT_OUT, PROJECT
 from tests.mutation.forks import exchange
 from tests.mutation.mutants import mutants_of
 
@@ -86,7 +86,7 @@ def test_what_is_guarded_and_what_must_notice_exists() -> None:
     named = {*GUARDS, *(test for tests in GUARDS.values() for test in tests)}
 
     assert [name for name in sorted(named) if not (PROJECT / name).is_file()] == []
-    assert [name for name in TOO_LONG if name.split("::")[1] not in (PROJECT / name.split("::")[0]).read_text()] == []
+    assert [name for name in LEFT_OUT if name.split("::")[1] not in (PROJECT / name.split("::")[0]).read_text()] == []
 
 
 GUARD = """
