@@ -13,8 +13,8 @@ from withdrawals.actions.batches import draft_batch, start_batch
 from withdrawals.actions.budget import budget_view, estimated_end
 from withdrawals.actions.sending import claim_next, drain, order_wake_up, record_answer
 from withdrawals.assetpay.cancels import CancelAnswer
-from withdrawals.models import Batch, Item, Lane, SendBudget, SendPermit, Source
-from withdrawals.models.send_permit import share_of
+from withdrawals.models import Batch, Cancellation, Item, Lane, SendBudget, SendPermit, Source
+from withdrawals.models.send_permit import GREATEST_MARGIN, MARGIN_KEPT, WINDOW, share_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
@@ -139,6 +139,91 @@ def test_the_budget_is_shown_as_it_stands(settings: Settings) -> None:
     assert (shown.paused_until, shown.paused_because) == (NOON + timedelta(seconds=30), "RATE_LIMITED")
     assert shown.estimated_end == NOON + timedelta(seconds=90)
     assert budget_view(NOON + timedelta(seconds=30)).paused_until is None
+
+
+def test_what_is_held_armed_unknown_or_stuck_is_counted_apart(settings: Settings) -> None:
+    settings.ASSETPAY_CANCELS_PER_MINUTE = 10
+    items = seen(12)
+    Batch.objects.filter(pk=batch_of(items[:3]).pk).update(state="paused")
+    batch_of(items[3:5])
+    asked = [ask(item).pk for item in items[5:12]]
+    Cancellation.objects.filter(pk__in=asked[:2]).update(state="scheduled")
+    Cancellation.objects.filter(pk=asked[2]).update(state="uncertain")
+    Cancellation.objects.filter(pk__in=asked[3:5]).update(needs_person="looked at eight times")
+    SendBudget.objects.update(margin_seconds=9, margin_learned_at=NOON)
+
+    shown = budget_view(NOON)
+
+    assert (shown.queued_clicks, shown.queued_batch, shown.held) == (2, 2, 3)
+    assert (shown.armed, shown.unknown, shown.stuck) == (2, 1, 2)
+    assert (shown.used, shown.batch_used, shown.paused_until, shown.paused_because) == (0, 0, None, "")
+    assert (shown.margin, shown.estimated_end) == (timedelta(seconds=9), NOON)
+
+
+def test_an_empty_queue_has_no_end_and_a_permit_that_ran_out_counts_no_more(settings: Settings) -> None:
+    settings.ASSETPAY_CANCELS_PER_MINUTE = 1
+    assert estimated_end(0, lane=Lane.CLICK, now=NOON) is None
+    assert budget_view(NOON).estimated_end is None
+    assert estimated_end(1, lane=Lane.CLICK, now=NOON) == NOON
+    ask(seen(1)[0])
+    send(NOON)
+
+    for lane in Lane:
+        expected = NOON + WINDOW if lane == Lane.CLICK else NOON
+        assert estimated_end(1, lane=lane, now=NOON) == expected
+        assert estimated_end(2, lane=lane, now=NOON) == expected + WINDOW
+    assert (budget_view(NOON).used, budget_view(NOON + WINDOW).used) == (1, 0)
+    assert estimated_end(1, lane=Lane.CLICK, now=NOON + WINDOW) == NOON + WINDOW
+
+
+def test_the_end_of_the_queue_is_that_of_the_longer_lane_and_knows_of_a_pause(settings: Settings) -> None:
+    settings.ASSETPAY_CANCELS_PER_MINUTE = 5
+    items = seen(12)
+    batch_of(items[:5])
+    for item in items[5:]:
+        ask(item)
+
+    assert estimated_end(5, lane=Lane.BATCH, now=NOON) == NOON + WINDOW
+    assert budget_view(NOON).estimated_end == NOON + WINDOW
+    SendBudget.objects.update(paused_until=NOON + timedelta(minutes=3))
+    assert budget_view(NOON).estimated_end == NOON + timedelta(minutes=4)
+
+
+@pytest.mark.parametrize(("lane", "free"), [(Lane.CLICK, 30), (Lane.BATCH, 40)])
+def test_a_lane_is_free_when_its_own_share_and_the_whole_are(settings: Settings, lane: Lane, free: int) -> None:
+    settings.ASSETPAY_CANCELS_PER_MINUTE = 3
+    items = seen(3)
+    batch_of(items[:2])
+    ask(items[2])
+    budget = SendBudget.objects.get()
+    assert (budget.free_at(NOON, lane), budget.margin_seconds, SendBudget().margin_seconds) == (NOON, 0, 0)
+    for ends in (30, 40, 45):
+        claim = claim_next(now=NOON)
+        assert claim is not None
+        SendPermit.objects.filter(attempt__cancellation=claim.cancellation).update(
+            lane="batch" if ends > 30 else "click", counts_until=NOON + timedelta(seconds=ends)
+        )
+
+    assert budget.free_at(NOON, lane) == NOON + timedelta(seconds=free)
+    assert budget.free_at(NOON + timedelta(seconds=free), lane) == NOON + timedelta(seconds=free)
+    budget.paused_until = NOON + timedelta(seconds=50)
+    assert budget.free_at(NOON, lane) == NOON + timedelta(seconds=50)
+
+
+@pytest.mark.parametrize(
+    ("learned", "margin"), [(None, 0), (MARGIN_KEPT, 9), (MARGIN_KEPT + timedelta(microseconds=1), 0), (timedelta(), 9)]
+)
+def test_what_was_learned_of_assetpays_clock_is_believed_for_a_day(learned: timedelta | None, margin: int) -> None:
+    budget = SendBudget(margin_seconds=9, margin_learned_at=None if learned is None else NOON - learned)
+
+    assert budget.margin(NOON) == timedelta(seconds=margin)
+    assert (timedelta(minutes=5), timedelta(days=1)) == (GREATEST_MARGIN, MARGIN_KEPT)
+
+
+def test_a_permit_whose_call_nobody_ends_counts_for_a_minute_after_its_lease(settings: Settings) -> None:
+    settings.ASSETPAY_TIMEOUT_SECONDS = 10
+
+    assert SendPermit.latest_end(NOON) == NOON + timedelta(seconds=30 + 60)
 
 
 def test_one_wake_up_is_ordered_for_the_moment_a_permit_comes_free(settings: Settings) -> None:

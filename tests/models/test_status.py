@@ -1,6 +1,6 @@
 """Which status wins: by what it is and when AssetPay reported it, never by when it reached us."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import pytest
@@ -38,6 +38,20 @@ def test_at_the_same_moment_delivered_beats_every_undelivered_end() -> None:
 
 def test_a_report_without_a_time_never_beats_one_with_a_time() -> None:
     assert status_weight("pending", EARLIER) > status_weight("hold", None)
+
+
+def test_even_the_earliest_time_beats_none() -> None:
+    earliest = datetime(1, 1, 1, microsecond=1, tzinfo=UTC)
+
+    assert status_weight("pending", earliest) > status_weight("hold", None)
+
+
+def test_the_classes_are_three() -> None:
+    classes = {status: status_class(status) for status in Status}
+
+    assert {status for status, rank in classes.items() if rank == 0} == {"initiated", "pending", "active", "hold"}
+    assert {status for status, rank in classes.items() if rank == 1} == {"failed", "declined", "canceled", "completed"}
+    assert {status for status, rank in classes.items() if rank == 2} == {"reverted"}
 
 
 def test_a_status_that_nobody_documented_changes_nothing() -> None:

@@ -2,7 +2,6 @@
 
 import ast
 from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import dataclass
 
 COMPARED: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -28,13 +27,18 @@ COUNTED: dict[type[ast.operator], type[ast.operator]] = {
 CALLED = {"min": "max", "max": "min", "any": "all", "all": "any", "filter": "exclude", "exclude": "filter"}
 # What only speaks to people or to the types: its wording is no guard.
 QUIET_CALLS = {"log", "warning", "info", "exception", "error", "cast"}
+FIELD_OPTIONS = {"max_length", "null", "blank", "db_index", "editable", "unique"}
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: where, what stood there, what stands there now, and the whole source with it."""
+    """One change: where, what stood there, what stands there now, and the whole source with it.
+
+    `lines` are those of the statement around it, without the block beneath: a test that runs none of them cannot tell.
+    """
 
     line: int
+    lines: range
     before: str
     after: str
     source: str
@@ -44,23 +48,40 @@ def mutants_of(source: str) -> Iterator[Mutant]:
     """Every mutant of a module, from its top to its end. Docstrings, texts, types and log lines are left alone."""
     tree = ast.parse(source)
     places = list(_places(tree))
+    statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]
     for place, node in enumerate(places):
         for number in range(_ways(node)):
-            copy = deepcopy(tree)
+            copy = ast.parse(source)
             twin = list(_places(copy))[place]
             before = ast.unparse(node)
             _change(copy, twin, number)
-            yield Mutant(node.lineno, before, _shown(twin), ast.unparse(ast.fix_missing_locations(copy)))
+            lines = _statement_lines(statements, node)
+            yield Mutant(node.lineno, lines, before, _shown(twin), ast.unparse(ast.fix_missing_locations(copy)))
+
+
+def _statement_lines(statements: list[ast.stmt], node: ast.expr | ast.stmt) -> range:
+    """The lines of the smallest statement that holds the node, to the first line of its block if it has one."""
+    around = [each for each in statements if _start(each) <= _start(node) and _end(each) >= _end(node)]
+    smallest = max(around, key=_start)
+    block = getattr(smallest, "body", None)
+    return range(smallest.lineno, block[0].lineno if block else _end(smallest)[0] + 1)
+
+
+def _start(node: ast.expr | ast.stmt) -> tuple[int, int]:
+    return node.lineno, node.col_offset
+
+
+def _end(node: ast.expr | ast.stmt) -> tuple[int, int]:
+    return node.end_lineno or 0, node.end_col_offset or 0
 
 
 def _places(tree: ast.AST) -> Iterator[ast.expr | ast.stmt]:
     """What can be changed, within functions and at the top, in the order of the source."""
     for child in ast.iter_child_nodes(tree):
-        if isinstance(child, ast.expr | ast.stmt):
-            if _is_quiet(child):
-                continue
-            if _ways(child):
-                yield child
+        if _is_quiet(child):
+            continue
+        if isinstance(child, ast.expr | ast.stmt) and _ways(child):
+            yield child
         if isinstance(child, ast.FunctionDef):
             for part in (*child.args.defaults, *child.body):
                 yield from _place_and_below(part)
@@ -80,6 +101,19 @@ def _place_and_below(node: ast.expr | ast.stmt) -> Iterator[ast.expr | ast.stmt]
 
 
 def _is_quiet(node: ast.AST) -> bool:
+    """Whether it guards nothing while the program runs.
+
+    A model's `Meta` and its fields but for their defaults say what the database is made of: the migrations do that,
+    and `make check` holds the two together. `__str__` is for a programmer's eyes, `frozen=True` for the types.
+    """
+    if isinstance(node, ast.ClassDef):
+        return node.name == "Meta"
+    if isinstance(node, ast.FunctionDef):
+        return node.name == "__str__"
+    if isinstance(node, ast.Call) and _name(node) == "dataclass":
+        return True
+    if isinstance(node, ast.keyword):
+        return node.arg in FIELD_OPTIONS
     if isinstance(node, ast.Expr):
         if isinstance(node.value, ast.Constant):
             return True

@@ -19,7 +19,7 @@ from withdrawals.assetpay.callbacks import Callback, Kind, looks_like_approval, 
 from withdrawals.assetpay.documents import NotUnderstood
 from withdrawals.assetpay.suspicion import smells_of_approval
 from withdrawals.models import Delivery, Evidence, RejectedCall, Source, Verdict
-from withdrawals.models.patience import brief_transaction
+from withdrawals.models.patience import brief_transaction, transaction_in_turn
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ def _reject(call: Call, reason: str, *, now: datetime) -> CallRejected:
 
 def _transaction(*, is_question: bool) -> AbstractContextManager[None]:
     """News may wait its turn as long as anything; an approval is answered in time, if need be without being kept."""
-    return brief_transaction(APPROVAL_WAIT_MS) if is_question else transaction.atomic()
+    return brief_transaction(APPROVAL_WAIT_MS) if is_question else transaction_in_turn()
 
 
 def _keep(call: Call, seal: gateway.Seal, now: datetime) -> tuple[Delivery, bool]:

@@ -16,7 +16,6 @@ from withdrawals.models.trade import WITHDRAW, sign_of_asset
 
 LAST_CREATION = datetime(9000, 1, 1, tzinfo=UTC)
 FAR_AHEAD = datetime(9999, 12, 31, tzinfo=UTC)
-GREATEST_INTEGER = 2**63 - 1
 
 TRADE_COLUMNS = (
     "source",
@@ -199,6 +198,4 @@ def _fit(row: models.Model, name: str, value: Any) -> Any:
     if isinstance(column, UsdField) and isinstance(value, Decimal):
         # As the database will give it back; else the same message would look like a change each time.
         return column.round(value)
-    if type(column) is models.BigIntegerField and isinstance(value, int) and abs(value) > GREATEST_INTEGER:
-        return None
     return value
