@@ -6,12 +6,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
 
 from django.db import connection, transaction
 
 # How often whoever waits for their turn looks: a write takes some milliseconds.
 LOOK_EVERY_SECONDS = 0.001
 _local = threading.local()
+_of_this_process = threading.Lock()
 
 
 @contextmanager
@@ -46,28 +49,32 @@ def transaction_in_turn() -> Iterator[None]:
         with transaction.atomic():
             yield
         return
-    queue = _queue(f"{connection.settings_dict['NAME']}-turn")
     gives_up_at = time.monotonic() + connection.settings_dict["OPTIONS"]["timeout"]
+    # First among the threads of this process: one that only waits does not take the processor from whoever writes.
+    leads = _of_this_process.acquire(timeout=connection.settings_dict["OPTIONS"]["timeout"])
+    queue = _queue(f"{connection.settings_dict['NAME']}-turn")
     has_turn = False
     try:
-        while not (has_turn := _take_turn(queue)) and time.monotonic() < gives_up_at:
+        while leads and not (has_turn := _take_turn(queue)) and time.monotonic() < gives_up_at:
             time.sleep(LOOK_EVERY_SECONDS)
         with transaction.atomic():
             yield
     finally:
         if has_turn:
             fcntl.flock(queue, fcntl.LOCK_UN)
+        if leads:
+            _of_this_process.release()
 
 
-def _queue(name: str) -> int:
-    """This thread's own handle on the empty file beside the database; a lock on it belongs to the handle."""
-    kept: tuple[str, int, int] | None = getattr(_local, "queue", None)
+def _queue(name: str) -> IO[bytes]:
+    """This thread's own handle on the empty file beside the database: a lock on it belongs to the handle."""
+    kept: tuple[str, int, IO[bytes]] | None = getattr(_local, "queue", None)
     if kept is None or kept[:2] != (name, os.getpid()):
-        kept = _local.queue = (name, os.getpid(), os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        kept = _local.queue = (name, os.getpid(), Path(name).open("ab"))  # noqa: SIM115 # kept with the thread
     return kept[2]
 
 
-def _take_turn(queue: int) -> bool:
+def _take_turn(queue: IO[bytes]) -> bool:
     try:
         fcntl.flock(queue, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
