@@ -16,7 +16,7 @@ from django.urls import include, path
 
 ENDPOINT = "00000000-0000-4000-8000-000000000001"
 SECRET = "whsec_of_the_benchmarks"  # noqa: S105 # made up
-API_KEY = "sk_test_of_the_benchmarks"
+API_KEY = "sk_test_" + 30 * "b"
 ACCOUNT = "acct_benchmarks"
 
 
