@@ -12,7 +12,7 @@ from typing import IO
 from django.db import connection, transaction
 
 # How often whoever waits for their turn looks: a write takes some milliseconds.
-LOOK_EVERY_SECONDS = 0.001
+LOOK_EVERY_MS = 1
 _local = threading.local()
 _of_this_process = threading.Lock()
 
@@ -56,7 +56,7 @@ def transaction_in_turn() -> Iterator[None]:
     has_turn = False
     try:
         while leads and not (has_turn := _take_turn(queue)) and time.monotonic() < gives_up_at:
-            time.sleep(LOOK_EVERY_SECONDS)
+            time.sleep(LOOK_EVERY_MS / 1_000)
         with transaction.atomic():
             yield
     finally:
