@@ -15,7 +15,6 @@ from benchmarks.intake import measure_intake
 from benchmarks.live import measure_live
 from benchmarks.pages import measure_pages
 from benchmarks.report import Row, as_table, save
-from benchmarks.rival import measure_rival
 from benchmarks.servers import measure_servers
 from benchmarks.start import measure_start
 from benchmarks.world import build
@@ -33,7 +32,6 @@ def run(*, items: int, only: set[str], folder: Path) -> str:
     parts: dict[str, Callable[[], list[Row]]] = {
         "pages": lambda: measure_pages(client, person),
         "intake": lambda: measure_intake(person),
-        "rival": lambda: measure_rival(folder),
         "live": lambda: measure_live(person),
         "export": lambda: measure_export(person),
         "start": measure_start,
