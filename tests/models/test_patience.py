@@ -65,3 +65,12 @@ def test_another_thread_that_keeps_the_turn_stops_nobody() -> None:
         write()
 
     assert User.objects.count() == 1
+
+
+def test_where_no_file_can_be_made_nobody_is_kept_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connection.settings_dict, "NAME", "/nowhere/at/all/desk.sqlite3")
+
+    with pytest.raises(FileNotFoundError), transaction_in_turn():
+        write()
+
+    assert not _of_this_process.locked()

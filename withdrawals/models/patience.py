@@ -42,17 +42,18 @@ def transaction_in_turn() -> Iterator[None]:
     """A transaction; on SQLite the callers of this take turns, over all threads and processes of the machine.
 
     SQLite has whoever finds its lock taken sleep, longer each time and up to a tenth of a second, while those who come
-    later pass by: eight callers at once then waited for a second and more, and half the time nobody wrote at all.
+    later pass by: with eight callers at once some waited for more than a second.
     Whoever does not get a turn within the usual patience tries without one, and is told what everybody is told.
     """
     if connection.vendor != "sqlite" or connection.in_atomic_block:
         with transaction.atomic():
             yield
         return
+    # Before the lock: where no file can be made nobody may keep it.
+    queue = _queue(f"{connection.settings_dict['NAME']}-turn")
     gives_up_at = time.monotonic() + connection.settings_dict["OPTIONS"]["timeout"]
     # First among the threads of this process: one that only waits does not take the processor from whoever writes.
     leads = _of_this_process.acquire(timeout=connection.settings_dict["OPTIONS"]["timeout"])
-    queue = _queue(f"{connection.settings_dict['NAME']}-turn")
     has_turn = False
     try:
         while leads and not (has_turn := _take_turn(queue)) and time.monotonic() < gives_up_at:
