@@ -184,16 +184,13 @@ def procfile() -> str:
 
 
 @contextmanager
-def serve(application: str, *, like: str = "", programs: Path = Path(sys.executable).parent) -> Iterator[Server]:
-    """gunicorn as in the Procfile, or as the command line `like`, on a free port, until the block ends.
-
-    `programs` is the folder of the Python that has it.
-    """
+def serve(application: str, *, like: str = "") -> Iterator[Server]:
+    """gunicorn as in the Procfile, or as the command line `like`, on a free port, until the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     command = (like or procfile()).replace("assetpay_admin.wsgi", application).replace("$PORT", str(port))
-    executable = shutil.which(command.split()[0], path=str(programs)) or command.split()[0]
+    executable = shutil.which(command.split()[0], path=str(Path(sys.executable).parent)) or command.split()[0]
     arguments = [executable, *(part.strip("'") for part in command.split()[1:])]
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "benchmarks.settings"}
     server = subprocess.Popen(arguments, env=environment, stderr=subprocess.DEVNULL)  # noqa: S603 # our own Procfile
@@ -217,9 +214,8 @@ def _wait_for(port: int) -> None:
 
 @dataclass(frozen=True)
 class Post:
-    """One call: where, what, and with which headers."""
+    """One call: what, and with which headers."""
 
-    path: str
     body: bytes
     headers: dict[str, str]
 
@@ -228,23 +224,16 @@ def callbacks() -> Iterator[Post]:
     """News, as AssetPay's copies come."""
     for body, signature in news():
         headers = {"X-AssetPay-Signature": signature, "X-Callback-Copy": "1", "Host": "localhost"}
-        yield Post("/callbacks/assetpay/", body, headers)
+        yield Post(body, headers)
 
 
-def drive(
-    port: int,
-    width: int,
-    seconds: float,
-    *,
-    per_second: float = 0,
-    posts: Callable[[], Iterator[Post]] = callbacks,
-) -> Load:
-    """Send over `width` kept connections for `seconds`; at a pace where one is given, else flat out."""
+def drive(port: int, width: int, seconds: float, *, per_second: float = 0) -> Load:
+    """Send news over `width` kept connections for `seconds`; at a pace where one is given, else flat out."""
     waits: list[float] = []
     refused = [0]
     ends_at = time.monotonic() + seconds
     started = time.monotonic()
-    _together(width, _send, port, ends_at, waits, refused, per_second / width, posts)
+    _together(width, _send, port, ends_at, waits, refused, per_second / width)
     took = time.monotonic() - started
     return Load(len(waits) / took, figure(waits), refused[0])
 
@@ -260,22 +249,15 @@ def _together(width: int, act: Callable[..., None], *given: object) -> None:
 def _send_one(caller: HTTPConnection, post: Post) -> tuple[int, float]:
     """The status answered, and the milliseconds waited for it."""
     started = time.perf_counter()
-    caller.request("POST", post.path, post.body, post.headers)
+    caller.request("POST", "/callbacks/assetpay/", post.body, post.headers)
     response = caller.getresponse()
     response.read()
     return response.status, (time.perf_counter() - started) * 1_000
 
 
-def _send(
-    port: int,
-    ends_at: float,
-    waits: list[float],
-    refused: list[int],
-    per_second: float,
-    posts: Callable[[], Iterator[Post]],
-) -> None:
+def _send(port: int, ends_at: float, waits: list[float], refused: list[int], per_second: float) -> None:
     caller = HTTPConnection("127.0.0.1", port, timeout=30)
-    calls = posts()
+    calls = callbacks()
     next_at = time.monotonic()
     while time.monotonic() < ends_at:
         status, wait = _send_one(caller, next(calls))
