@@ -24,8 +24,8 @@ if [ -z "$chromium" ]; then
     fi
 fi
 
-# Many tests wait for processes and pages: one more at a time than there are cores keeps those busy. A module stays in
-# one process, for what its tests share; the longest come first (tests/conftest.py), so that all end together.
+# Many tests wait for processes and pages: one more at a time than there are cores keeps those busy. Most modules
+# stay in one process, for what their tests share; the longest come first (tests/conftest.py), so that all end together.
 set -- pytest -n "$(($(getconf _NPROCESSORS_ONLN) + 1))" --no-loadscope-reorder
 
 tests="not soak"

@@ -170,7 +170,8 @@ def migrate(url: str) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """The server may outlive the run."""
-    if "PYTEST_XDIST_WORKER" not in os.environ and connection.vendor == "postgresql":
+    asked = Path(os.environ.get("TEST_FOLDER", os.devnull)) / "migrated.lock"
+    if "PYTEST_XDIST_WORKER" not in os.environ and asked.exists() and connection.vendor == "postgresql":
         with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
             for name in (name_of_migrated(), f"{name_of_migrated()}_making"):
                 server.execute(f'DROP DATABASE IF EXISTS "{name}"')  # type: ignore[call-overload] # the name is ours
