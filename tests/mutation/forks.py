@@ -148,7 +148,8 @@ def exchange(module: Path, kept: str, source: str) -> None:
     before, after = codes(kept, module), codes(source, module)
     found = set()
     for function in gc.get_objects():
-        if isinstance(function, FunctionType) and function.__code__.co_filename == str(module):
+        # `isinstance` would ask a lazy object what it stands for, and so make it.
+        if type(function) is FunctionType and function.__code__.co_filename == str(module):
             name = function.__code__.co_qualname
             if name in after:
                 function.__code__ = after[name]

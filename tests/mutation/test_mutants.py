@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from django.utils.functional import SimpleLazyObject
 
 from tests.mutation.__main__ import GUARDS, LEFT_OUT, PROJECT
 from tests.mutation.forks import exchange
@@ -136,6 +137,16 @@ def test_a_mutant_of_what_nobody_holds_is_not_tried(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="nobody holds"):
         exchange(place, GUARD, GUARD)
+
+
+def test_what_is_lazy_is_not_made_by_looking_for_functions(tmp_path: Path) -> None:
+    place = tmp_path / "guard.py"
+    place.write_text(GUARD)
+    kept = imported(place), SimpleLazyObject(lambda: pytest.fail("asked what it stands for"))
+
+    exchange(place, GUARD, GUARD.replace("used < 5", "used < 6"))
+
+    assert kept[0].free(5)
 
 
 TEST = """
