@@ -13,7 +13,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument(
-        "--only", default="", help="comma-separated: pages, intake, live, export, start, servers, audit"
+        "--only", default="", help="comma-separated: pages, growth, intake, rival, live, export, start, servers, audit"
     )
     parser.add_argument("--to", type=Path, default=Path("var/bench"))
     options = parser.parse_args()

@@ -11,11 +11,11 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from html import unescape
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -35,6 +35,7 @@ WIDTHS = (1, 8, 32)
 ITEMS = 3
 PACE, PACED_SECONDS, PAGING_AGENTS = 50, 10.0, 5
 WAITING, DRAINING_AT_MOST_SECONDS = 10_000, 900
+START_AT_MOST_SECONDS = 60
 STATUSES = ("initiated", "pending", "active", "completed")
 
 
@@ -184,13 +185,16 @@ def procfile() -> str:
 
 
 @contextmanager
-def serve(application: str, *, like: str = "") -> Iterator[Server]:
-    """gunicorn as in the Procfile, or as the command line `like`, on a free port, until the block ends."""
+def serve(application: str, *, like: str = "", programs: Path = Path(sys.executable).parent) -> Iterator[Server]:
+    """gunicorn as in the Procfile, or as the command line `like`, on a free port, until the block ends.
+
+    `programs` is the folder of the Python that has it.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     command = (like or procfile()).replace("assetpay_admin.wsgi", application).replace("$PORT", str(port))
-    executable = shutil.which(command.split()[0], path=str(Path(sys.executable).parent)) or command.split()[0]
+    executable = shutil.which(command.split()[0], path=str(programs)) or command.split()[0]
     arguments = [executable, *(part.strip("'") for part in command.split()[1:])]
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "benchmarks.settings"}
     server = subprocess.Popen(arguments, env=environment, stderr=subprocess.DEVNULL)  # noqa: S603 # our own Procfile
@@ -203,19 +207,23 @@ def serve(application: str, *, like: str = "") -> Iterator[Server]:
 
 
 def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 30
+    """Until something is answered: the address is there before the application is."""
+    deadline = time.monotonic() + START_AT_MOST_SECONDS
     while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        caller = HTTPConnection("127.0.0.1", port, timeout=START_AT_MOST_SECONDS)
+        with suppress(OSError, HTTPException):
+            caller.request("GET", "/health/live", headers={"Host": "localhost"})
+            caller.getresponse().read()
+            return
         time.sleep(0.1)
     raise RuntimeError("The server did not start.")
 
 
 @dataclass(frozen=True)
 class Post:
-    """One call: what, and with which headers."""
+    """One call: where, what, and with which headers."""
 
+    path: str
     body: bytes
     headers: dict[str, str]
 
@@ -224,16 +232,23 @@ def callbacks() -> Iterator[Post]:
     """News, as AssetPay's copies come."""
     for body, signature in news():
         headers = {"X-AssetPay-Signature": signature, "X-Callback-Copy": "1", "Host": "localhost"}
-        yield Post(body, headers)
+        yield Post("/callbacks/assetpay/", body, headers)
 
 
-def drive(port: int, width: int, seconds: float, *, per_second: float = 0) -> Load:
-    """Send news over `width` kept connections for `seconds`; at a pace where one is given, else flat out."""
+def drive(
+    port: int,
+    width: int,
+    seconds: float,
+    *,
+    per_second: float = 0,
+    posts: Callable[[], Iterator[Post]] = callbacks,
+) -> Load:
+    """Send over `width` kept connections for `seconds`; at a pace where one is given, else flat out."""
     waits: list[float] = []
     refused = [0]
     ends_at = time.monotonic() + seconds
     started = time.monotonic()
-    _together(width, _send, port, ends_at, waits, refused, per_second / width)
+    _together(width, _send, port, ends_at, waits, refused, per_second / width, posts)
     took = time.monotonic() - started
     return Load(len(waits) / took, figure(waits), refused[0])
 
@@ -247,17 +262,28 @@ def _together(width: int, act: Callable[..., None], *given: object) -> None:
 
 
 def _send_one(caller: HTTPConnection, post: Post) -> tuple[int, float]:
-    """The status answered, and the milliseconds waited for it."""
-    started = time.perf_counter()
-    caller.request("POST", "/callbacks/assetpay/", post.body, post.headers)
-    response = caller.getresponse()
-    response.read()
-    return response.status, (time.perf_counter() - started) * 1_000
+    """The status answered, 0 where nothing was, and the milliseconds waited for it."""
+    started, status = time.perf_counter(), 0
+    try:
+        caller.request("POST", post.path, post.body, post.headers)
+        response = caller.getresponse()
+        response.read()
+        status = response.status
+    except (OSError, HTTPException):
+        caller.close()
+    return status, (time.perf_counter() - started) * 1_000
 
 
-def _send(port: int, ends_at: float, waits: list[float], refused: list[int], per_second: float) -> None:
+def _send(
+    port: int,
+    ends_at: float,
+    waits: list[float],
+    refused: list[int],
+    per_second: float,
+    posts: Callable[[], Iterator[Post]],
+) -> None:
     caller = HTTPConnection("127.0.0.1", port, timeout=30)
-    calls = callbacks()
+    calls = posts()
     next_at = time.monotonic()
     while time.monotonic() < ends_at:
         status, wait = _send_one(caller, next(calls))

@@ -22,12 +22,21 @@ from withdrawals.views.rows import row_pieces
 SQLITE = "sqlite"
 
 
+def middle_item() -> Item:
+    """The one before which half of all items stand."""
+    return Item.objects.order_by("pk")[Item.objects.count() // 2]
+
+
+def deep_cursor() -> str:
+    """Where a page begins that has half of all items before it."""
+    before = Item.objects.filter(pk__lte=middle_item().pk)
+    return keyset_page(before, by="opened_at", newest_first=True, cursor="").next_cursor
+
+
 def measure_pages(client: Client, person: User) -> list[Row]:
     """The rows of the table that are about pages."""
-    items = Item.objects.count()
     database = connection.vendor
-    middle = Item.objects.order_by("pk")[items // 2]
-    deep = keyset_page(Item.objects.filter(pk__lte=middle.pk), by="opened_at", newest_first=True, cursor="").next_cursor
+    middle, deep = middle_item(), deep_cursor()
     large = Trade.objects.get(assetpay_id="large-trade")
     calls: dict[str, Call] = {
         "floor": list_floor,
