@@ -25,7 +25,7 @@ format: ## write the code and the templates the way `make check` wants them
 
 soak: ## a tenth of every long run, with some mutants; N=500 one size for all, SHARE=1 the full ones, SEED=7 other ones
 	@scripts/setup.sh dev
-	@SOAK_RUNS="$(N)" SOAK_SEED="$(SEED)" SOAK_SHARE="$(or $(SHARE),0.1)" .venv/bin/pytest -m soak
+	@SOAK_RUNS="$(N)" SOAK_SEED="$(SEED)" SOAK_SHARE="$(or $(SHARE),0.1)" .venv/bin/pytest -m soak -n "$$(getconf _NPROCESSORS_ONLN)" --no-loadscope-reorder
 	@N="$(or $(N),40)" SEED="$(SEED)" .venv/bin/python -m tests.mutation
 
 world: ## the model of the world: people, suppliers, network, dying processes; N=250000 steps
