@@ -4,6 +4,7 @@ import fcntl
 import gc
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,7 +38,6 @@ LONGEST_FIRST = (
     "test_machines",
     "test_world",
     "test_hostile_text",
-    "test_settings",
     "test_scale",
     "test_for_everybody",
     "test_clock",
@@ -56,7 +56,6 @@ SPREAD = (
     "test_live_lists",
     "test_roles",
     "test_world",
-    "test_settings",
     "test_for_everybody",
     "test_scale",
     "test_clock",
@@ -166,6 +165,12 @@ def migrate(url: str) -> None:
     """As an operator does."""
     command = [sys.executable, "manage.py", "migrate", "-v0", "--skip-checks"]
     subprocess.run(command, cwd=PROJECT, env=os.environ | {"DATABASE_URL": url}, check=True)
+
+
+def pytest_configure() -> None:
+    """Told to stop (`scripts/at_once.py`), the first process tidies up as after Ctrl+C."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
