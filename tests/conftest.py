@@ -6,8 +6,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -28,10 +26,10 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.canaries import shown_in
 from tests.faults.door import NOTES
+from tests.running.processes import migrate
 from withdrawals.models.audit_triggers import drop_triggers
 from withdrawals.models.first_rows import make_first_rows
 
-PROJECT = Path(__file__).resolve().parents[1]
 TOLD = "told"
 # SQLite's database after its migrations.
 CLEAN = sqlite3.connect(":memory:", check_same_thread=False)
@@ -146,7 +144,7 @@ def migrated_file() -> Path:
     file = Path(os.environ["TEST_FOLDER"]) / "migrated.sqlite3"
     if not file.exists():
         making = file.with_suffix(".making")
-        migrate(f"sqlite:///{making}")
+        migrate("--skip-checks", DATABASE_URL=f"sqlite:///{making}")
         making.rename(file)
     return file
 
@@ -157,7 +155,8 @@ def migrated_on_the_server() -> str:
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
         if not server.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchall():
             server.execute(f'CREATE DATABASE "{name}_making"')  # type: ignore[call-overload] # the name is ours
-            migrate(urlparse(os.environ["DATABASE_URL"])._replace(path=f"/{name}_making").geturl())
+            url = urlparse(os.environ["DATABASE_URL"])._replace(path=f"/{name}_making").geturl()
+            migrate("--skip-checks", DATABASE_URL=url)
             server.execute(f'ALTER DATABASE "{name}_making" RENAME TO "{name}"')  # type: ignore[call-overload]
     return name
 
@@ -165,12 +164,6 @@ def migrated_on_the_server() -> str:
 def name_of_migrated() -> str:
     """Two runs may share one server."""
     return f"test_{Path(os.environ['TEST_FOLDER']).name}_migrated"
-
-
-def migrate(url: str) -> None:
-    """As an operator does."""
-    command = [sys.executable, "manage.py", "migrate", "-v0", "--skip-checks"]
-    subprocess.run(command, cwd=PROJECT, env=os.environ | {"DATABASE_URL": url}, check=True)
 
 
 def pytest_configure() -> None:
