@@ -4,9 +4,11 @@ import fcntl
 import gc
 import os
 import shutil
-import subprocess
-import sys
+import signal
+import sqlite3
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -19,15 +21,18 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connection, transaction
 from django.test import TransactionTestCase
+from pytest_django.plugin import DjangoDbBlocker
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.canaries import shown_in
 from tests.faults.door import NOTES
+from tests.running.processes import migrate
 from withdrawals.models.audit_triggers import drop_triggers
 from withdrawals.models.first_rows import make_first_rows
 
-PROJECT = Path(__file__).resolve().parents[1]
 TOLD = "told"
+# SQLite's database after its migrations.
+CLEAN = sqlite3.connect(":memory:", check_same_thread=False)
 MADE_BY_DJANGO = {"django_content_type", "auth_permission", "django_migrations", "django_site"}
 # Whoever came to one of these last would work on it alone, while the other processes have nothing left to do.
 LONGEST_FIRST = (
@@ -37,7 +42,6 @@ LONGEST_FIRST = (
     "test_machines",
     "test_world",
     "test_hostile_text",
-    "test_settings",
     "test_scale",
     "test_for_everybody",
     "test_clock",
@@ -56,7 +60,6 @@ SPREAD = (
     "test_live_lists",
     "test_roles",
     "test_world",
-    "test_settings",
     "test_for_everybody",
     "test_scale",
     "test_clock",
@@ -141,7 +144,7 @@ def migrated_file() -> Path:
     file = Path(os.environ["TEST_FOLDER"]) / "migrated.sqlite3"
     if not file.exists():
         making = file.with_suffix(".making")
-        migrate(f"sqlite:///{making}")
+        migrate("--skip-checks", DATABASE_URL=f"sqlite:///{making}")
         making.rename(file)
     return file
 
@@ -152,7 +155,8 @@ def migrated_on_the_server() -> str:
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
         if not server.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchall():
             server.execute(f'CREATE DATABASE "{name}_making"')  # type: ignore[call-overload] # the name is ours
-            migrate(urlparse(os.environ["DATABASE_URL"])._replace(path=f"/{name}_making").geturl())
+            url = urlparse(os.environ["DATABASE_URL"])._replace(path=f"/{name}_making").geturl()
+            migrate("--skip-checks", DATABASE_URL=url)
             server.execute(f'ALTER DATABASE "{name}_making" RENAME TO "{name}"')  # type: ignore[call-overload]
     return name
 
@@ -162,10 +166,10 @@ def name_of_migrated() -> str:
     return f"test_{Path(os.environ['TEST_FOLDER']).name}_migrated"
 
 
-def migrate(url: str) -> None:
-    """As an operator does."""
-    command = [sys.executable, "manage.py", "migrate", "-v0", "--skip-checks"]
-    subprocess.run(command, cwd=PROJECT, env=os.environ | {"DATABASE_URL": url}, check=True)
+def pytest_configure() -> None:
+    """Told to stop (`scripts/at_once.py`), the first process tidies up as after Ctrl+C."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -177,32 +181,62 @@ def pytest_unconfigure(config: pytest.Config) -> None:
                 server.execute(f'DROP DATABASE IF EXISTS "{name}"')  # type: ignore[call-overload] # the name is ours
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """Keep a copy of SQLite's database as the migrations left it."""
+    if connection.vendor == "sqlite":
+        with django_db_blocker.unblock():
+            connection.ensure_connection()
+            connection.connection.backup(CLEAN)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def emptied_tables_are_made_ready_again() -> Iterator[None]:
     """A transactional test ends with a flush, which the audit triggers would refuse and which takes the first rows.
 
-    The flush itself ends with post_migrate, and that puts the triggers back.
+    The flush itself ends with post_migrate, which puts the triggers back; that takes forty times as long as SQLite's
+    copy.
     """
     flush = TransactionTestCase._fixture_teardown
 
     def empty_and_restore(test: TransactionTestCase) -> None:
         forgotten = end_forgotten_transactions()
-        if may_delete_all():
-            delete_rows()
+        if connection.vendor == "sqlite":
+            put_copy_in_place()
+            cache.clear()
         else:
-            drop_triggers(connection)
-            flush(test)
-        restore_rows()
+            if may_delete_all():
+                delete_rows()
+            else:
+                drop_triggers(connection)
+                flush(test)
+            restore_rows()
         assert forgotten == [], "a transaction was left open"
 
     with mock.patch.object(TransactionTestCase, "_fixture_teardown", empty_and_restore):
         yield
 
 
+def put_copy_in_place() -> None:
+    """Let SQLite's database be as after its migrations; whoever holds its lock for ten seconds fails the test."""
+    deadline = time.monotonic() + 10
+
+    def give_up(status: int, *_: int) -> None:
+        if status in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED} and time.monotonic() > deadline:
+            raise TimeoutError("the database is locked")
+
+    with closing(sqlite3.connect(connection.settings_dict["NAME"])) as place:
+        place.execute("PRAGMA synchronous=OFF")
+        # Numbers go on, as everywhere: what this process remembers of a row must not meet another one.
+        numbers = place.execute("SELECT name, seq FROM sqlite_sequence").fetchall()
+        CLEAN.backup(place, progress=give_up, sleep=0.05)
+        with place:
+            place.execute("DELETE FROM sqlite_sequence")
+            place.executemany("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", numbers)
+
+
 def may_delete_all() -> bool:
-    """Whether this is PostgreSQL, and we are its superuser."""
-    if connection.vendor == "sqlite":
-        return False
+    """Whether we are PostgreSQL's superuser."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
         return bool(cursor.fetchone()[0])

@@ -33,7 +33,13 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGINT, lambda *_: None)
     with cluster(folder, is_durable=is_durable) as url:
-        return subprocess.run(arguments, env={**os.environ, "DATABASE_URL": url}, check=False).returncode
+        command = subprocess.Popen(arguments, env={**os.environ, "DATABASE_URL": url})
+        try:
+            return command.wait()
+        finally:
+            # It may have processes of its own to end.
+            command.terminate()
+            command.wait()
 
 
 def programs() -> Path | None:

@@ -23,6 +23,12 @@ WORKER = ["manage.py", "db_worker", "--no-reload", "--interval", "0.2", "--queue
 CLOCK = ["manage.py", "clock"]
 
 
+def migrate(*arguments: str, **changed: str) -> None:
+    """As an operator does, with the settings of the tests."""
+    command = [sys.executable, "manage.py", "migrate", "--noinput", "-v0", *arguments]
+    subprocess.run(command, cwd=PROJECT, env=os.environ | changed, check=True)
+
+
 def free_port() -> int:
     """A port on loopback that nobody has right now."""
     with socket.socket() as probe:

@@ -1,8 +1,5 @@
 """F49: a new release takes over under twenty callbacks a second, through the proxy, with a migration in the middle."""
 
-import os
-import subprocess
-import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
@@ -11,18 +8,11 @@ from django.db import connection
 
 from tests.desk import news, signed
 from tests.faults.door import DOOR, moment
-from tests.running.processes import PROJECT, end, free_port, proxy, running, wait_until, web, web_arguments
+from tests.running.processes import end, free_port, migrate, proxy, running, wait_until, web, web_arguments
 from tests.running.test_proxy import ask
 from withdrawals.models import Delivery, Item, Verdict
 
 NEXT = "tests.running.next_settings"
-
-
-def migrate(*arguments: str, database_url: str) -> None:
-    """As an operator does, with the next release."""
-    environment = {"DJANGO_SETTINGS_MODULE": NEXT, "DATABASE_URL": database_url}
-    command = [sys.executable, "manage.py", "migrate", "--noinput", "-v0", *arguments]
-    subprocess.run(command, cwd=PROJECT, env=os.environ | environment, check=True)
 
 
 def deliver(port: int, number: int, told: set[int | str]) -> None:
@@ -52,7 +42,7 @@ def test_f49_a_rolling_deploy_with_a_migration_loses_no_callback(database_url: s
 
         send(count // 4)
         with ThreadPoolExecutor(1) as operator:
-            migrated = operator.submit(migrate, database_url=database_url)
+            migrated = operator.submit(migrate, DATABASE_URL=database_url, DJANGO_SETTINGS_MODULE=NEXT)
             send(count // 4)
             migrated.result()
         try:
@@ -66,7 +56,7 @@ def test_f49_a_rolling_deploy_with_a_migration_loses_no_callback(database_url: s
                     each.result()
                 assert new.poll() is None
         finally:
-            migrate("next_release", "zero", database_url=database_url)
+            migrate("next_release", "zero", DATABASE_URL=database_url, DJANGO_SETTINGS_MODULE=NEXT)
 
     assert Delivery.objects.filter(verdict=Verdict.APPLIED).count() == Delivery.objects.count() == count
     assert Item.objects.count() == count

@@ -29,11 +29,18 @@ pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 SCRIPTS = Path(__file__).resolve().parents[2] / "static" / "js"
 
 
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Written once: every text of the source is gathered for it."""
+    folder = tmp_path_factory.mktemp("locale")
+    write_catalogue(folder)
+    return folder
+
+
 @pytest.fixture
-def pseudo(settings: LazySettings, tmp_path: Path) -> None:
+def pseudo(settings: LazySettings, catalogue: Path) -> None:
     """The language that nobody speaks is here."""
-    write_catalogue(tmp_path)
-    settings.LOCALE_PATHS = [tmp_path]
+    settings.LOCALE_PATHS = [catalogue]
     settings.LANGUAGES = [("en", "English"), (LANGUAGE, "⟦Nobody's⟧")]
     mark_libraries()
 
