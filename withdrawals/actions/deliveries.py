@@ -13,7 +13,7 @@ from django.utils.translation import gettext_noop
 from withdrawals import gateway
 from withdrawals.actions import trades
 from withdrawals.actions.audit import ASSETPAY, Fact, Origin, record
-from withdrawals.actions.rows import append_unless_there, read_locked, write_columns
+from withdrawals.actions.rows import append_unless_there, new_row, read_locked, write_columns
 from withdrawals.actions.sightings import note_sightings
 from withdrawals.assetpay.callbacks import Callback, Kind, looks_like_approval, open_callback
 from withdrawals.assetpay.documents import NotUnderstood
@@ -168,7 +168,8 @@ def _do[Result](work: Callable[[], Result], *, is_question: bool) -> Result:
 
 def _keep(call: Call, seal: gateway.Seal, now: datetime) -> tuple[Delivery, bool]:
     """The delivery's row, locked, and whether its effects are already there. Copies at one instant meet here."""
-    delivery = Delivery(
+    delivery = new_row(
+        Delivery,
         delivery_id=seal.delivery_id,
         body=call.body,
         body_sha256=call.sha256,
