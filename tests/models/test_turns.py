@@ -1,5 +1,6 @@
 """Callbacks take turns at SQLite's one write lock and share transactions; whoever keeps the turn stops nobody."""
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -49,9 +50,7 @@ def together(*works: Callable[[], int]) -> list[Future[int]]:
     """Each on a thread of its own, all of which wait before the first is done."""
 
     def one(work: Callable[[], int]) -> int:
-        # The usual patience: what is waited for here comes.
-        connection.ensure_connection()
-        connection.connection.execute("PRAGMA busy_timeout=5000")
+        be_patient(5_000)
         try:
             return do_in_turn(work)
         finally:
@@ -143,18 +142,37 @@ def test_control_told_before_the_commit_somebody_is_told_what_is_not_so(monkeypa
     assert kept() == set()
 
 
-def test_who_waits_for_one_that_waits_for_the_database_can_give_up() -> None:
-    taken = turn().open("ab")
-    assert _take_turn(taken)
-    with ThreadPoolExecutor(1) as threads, taken:
-        leader = threads.submit(do_in_turn, write)
+def be_patient(milliseconds: int) -> None:
+    """This thread's connection waits so long for the database."""
+    connection.ensure_connection()
+    connection.connection.execute(f"PRAGMA busy_timeout={milliseconds}")
+
+
+def lead_patiently() -> int:
+    be_patient(5_000)
+    try:
+        return do_in_turn(write)
+    finally:
+        connection.close()
+
+
+def test_who_waits_behind_one_that_waits_for_the_database_can_give_up() -> None:
+    be_patient(50)
+    somebody_else = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    somebody_else.execute("BEGIN IMMEDIATE")
+    with ThreadPoolExecutor(1) as threads:
+        leader = threads.submit(lead_patiently)
         while not _line.has_leader:
             time.sleep(0.001)
 
-        assert do_in_turn(lambda: write("follower")) == get_ident()
+        with pytest.raises(OperationalError, match="locked"):
+            do_in_turn(lambda: write("follower"))
+
+        assert not leader.done()
+        somebody_else.close()
 
     assert leader.exception() is None
-    assert kept() == {"desk", "follower"}
+    assert kept() == {"desk"}
 
 
 def test_whoever_writes_holds_the_turn_and_gives_it_back() -> None:
