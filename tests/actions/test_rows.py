@@ -1,7 +1,9 @@
 """Reading and writing past the query compiler gives what the ORM gives, for every column, on both databases."""
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from django.db import IntegrityError, connection, models, transaction
 from django.test.utils import CaptureQueriesContext
 
 from tests.factories import DeliveryFactory, ItemFactory, RefundFactory, TradeFactory, UserFactory
-from withdrawals.actions.rows import ROWS_AT_ONCE, append_rows, append_unless_there, read_locked, write_columns
+from withdrawals.actions.rows import ROWS_AT_ONCE, append_rows, append_unless_there, new_row, read_locked, write_columns
 from withdrawals.models import AuditEntry, AuditHead, Delivery, Item, Refund, Source, Trade
 from withdrawals.models.money import UsdField
 
@@ -65,6 +67,26 @@ def test_what_is_read_is_what_the_orm_reads() -> None:
         assert not found._state.adding
 
 
+def test_what_is_new_is_what_the_model_makes() -> None:
+    for kept in rows_of_every_kind():
+        model = type(kept)
+        given = {each.attname: odd_value(kept, each) for each in model._meta.concrete_fields[1:3]}
+
+        for values_given in ({}, given):
+            fresh, other, by_the_model = (make(**values_given) for make in (make_new(model), make_new(model), model))
+
+            assert values(fresh) == values(by_the_model)
+            assert vars(fresh).keys() == vars(by_the_model).keys()
+            assert fresh._state.adding
+            assert fresh._state.db is None
+            own = [name for name, value in values(fresh).items() if isinstance(value, dict | list)]
+            assert not any(getattr(fresh, name) is getattr(other, name) for name in own if name not in values_given)
+
+
+def make_new(model: type[models.Model]) -> Callable[..., models.Model]:
+    return partial(new_row, model)
+
+
 def test_every_column_that_is_written_reads_back() -> None:
     # The log's entries are never written again; the database would refuse it.
     for row in [row for row in rows_of_every_kind() if not isinstance(row, AuditEntry)]:
@@ -73,6 +95,19 @@ def test_every_column_that_is_written_reads_back() -> None:
             setattr(row, field.attname, odd_value(row, field))
         write_columns([row], [field.name for field in columns])
         assert values(type(row)._base_manager.get(pk=row.pk)) == values(row)
+
+
+def test_a_moment_is_kept_in_utc_whatever_its_zone() -> None:
+    item = ItemFactory()
+    for moment in (MOMENT, MOMENT.replace(microsecond=0), MOMENT.astimezone(timezone(timedelta(hours=-7)))):
+        item.opened_at = moment
+
+        write_columns([item], ["opened_at"])
+
+        with transaction.atomic():
+            (found,) = read_locked(Item, id=item.pk)
+        assert found.opened_at == Item.objects.get(opened_at=moment).opened_at == moment
+        assert found.opened_at.tzinfo is UTC
 
 
 def test_a_null_stays_one() -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db import connection
 
-from withdrawals.actions.rows import append_rows, read_locked, write_columns
+from withdrawals.actions.rows import append_rows, new_row, read_locked, write_columns
 from withdrawals.models import AuditEntry, AuditHead, Item, Source, Trade, User
 
 ASSETPAY = "AssetPay"
@@ -54,7 +54,8 @@ def record(facts: Sequence[Fact], *, origin: Origin, now: datetime) -> None:
     if not facts:
         return
     entries = [
-        AuditEntry(
+        new_row(
+            AuditEntry,
             at=now,
             actor_id=origin.actor.pk if origin.actor else None,
             actor_name=origin.actor.email if origin.actor else origin.name,

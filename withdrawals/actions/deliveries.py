@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -13,13 +13,14 @@ from django.utils.translation import gettext_noop
 from withdrawals import gateway
 from withdrawals.actions import trades
 from withdrawals.actions.audit import ASSETPAY, Fact, Origin, record
-from withdrawals.actions.rows import append_unless_there, read_locked, write_columns
+from withdrawals.actions.rows import append_unless_there, new_row, read_locked, write_columns
 from withdrawals.actions.sightings import note_sightings
 from withdrawals.assetpay.callbacks import Callback, Kind, looks_like_approval, open_callback
 from withdrawals.assetpay.documents import NotUnderstood
 from withdrawals.assetpay.suspicion import smells_of_approval
 from withdrawals.models import Delivery, Evidence, RejectedCall, Source, Verdict
-from withdrawals.models.patience import brief_transaction, transaction_in_turn
+from withdrawals.models.patience import brief_transaction
+from withdrawals.models.turns import do_in_turn
 
 log = logging.getLogger(__name__)
 
@@ -68,9 +69,9 @@ class Replayed:
 def receive_delivery(call: Call, *, now: datetime) -> Delivery:
     """Keep a well signed callback and apply it once; the delivery with its verdict, which decides the answer.
 
-    One transaction: the row, and within a savepoint its effects, so that a failure leaves the row and no effects. The
-    body is read before it begins, since others wait for what it locks. Raises CallRejected where the signature does
-    not hold.
+    One transaction, its own or one with other callbacks: the row, and within a savepoint its effects, so that a failure
+    leaves the row and no effects. The body is read before it begins, since others wait for what it locks. Raises
+    CallRejected where the signature does not hold.
     """
     try:
         seal = gateway.check_signature(call.signature, call.body, now=now)
@@ -80,7 +81,8 @@ def receive_delivery(call: Call, *, now: datetime) -> Delivery:
     said = _read(call.body)
     took = time.monotonic() - started
     is_question = said.is_approval if isinstance(said, Callback) else smells_of_approval(call.body)
-    with _transaction(is_question=is_question):
+
+    def keep_and_understand() -> Delivery:
         delivery, is_applied = _keep(call, seal, now)
         if not is_applied:
             started = time.monotonic()
@@ -88,7 +90,9 @@ def receive_delivery(call: Call, *, now: datetime) -> Delivery:
             _understand(delivery, said, origin=origin, now=now, is_first=True)
             delivery.took_ms = round(1_000 * (took + time.monotonic() - started))
             write_columns([delivery], [*UNDERSTOOD, "took_ms"])
-    return delivery
+        return delivery
+
+    return _do(keep_and_understand, is_question=is_question)
 
 
 def replay_delivery(*, delivery_id: int, origin: Origin, now: datetime, dry_run: bool) -> Replayed:
@@ -136,7 +140,8 @@ def _is_approval(kind: str) -> bool:
 def _reject(call: Call, reason: str, *, now: datetime) -> CallRejected:
     """Leave the bounded trace. An approval with a bad signature is answered 503: the fault may be our own secret."""
     status = 503 if looks_like_approval(call.body) else 401
-    with _transaction(is_question=status == 503):
+
+    def leave_trace() -> None:
         trace = RejectedCall.objects.create(
             received_at=now,
             reason=reason,
@@ -147,17 +152,24 @@ def _reject(call: Call, reason: str, *, now: datetime) -> CallRejected:
         )
         # Each reason has its own bound: whoever floods the door with nonsense must not push out what an alarm seeks.
         RejectedCall.objects.filter(reason=reason, pk__lte=trace.pk - KEPT_REJECTED_CALLS).delete()
+
+    _do(leave_trace, is_question=status == 503)
     return CallRejected(reason, status)
 
 
-def _transaction(*, is_question: bool) -> AbstractContextManager[None]:
-    """News may wait its turn as long as anything; an approval is answered in time, if need be without being kept."""
-    return brief_transaction(APPROVAL_WAIT_MS) if is_question else transaction_in_turn()
+def _do[Result](work: Callable[[], Result], *, is_question: bool) -> Result:
+    """In a transaction. News may wait its turn as long as anything, and share the transaction of others; an approval
+    is answered in time, if need be without being kept."""
+    if not is_question:
+        return do_in_turn(work)
+    with brief_transaction(APPROVAL_WAIT_MS):
+        return work()
 
 
 def _keep(call: Call, seal: gateway.Seal, now: datetime) -> tuple[Delivery, bool]:
     """The delivery's row, locked, and whether its effects are already there. Copies at one instant meet here."""
-    delivery = Delivery(
+    delivery = new_row(
+        Delivery,
         delivery_id=seal.delivery_id,
         body=call.body,
         body_sha256=call.sha256,

@@ -17,7 +17,7 @@ from withdrawals import gateway
 from withdrawals.actions import cancellations, refunds
 from withdrawals.actions.audit import CLOCK, Fact, Origin, record
 from withdrawals.actions.projection import facts_of, project_item, project_trade
-from withdrawals.actions.rows import append_rows, append_unless_there, read_locked, write_columns
+from withdrawals.actions.rows import append_rows, append_unless_there, new_row, read_locked, write_columns
 from withdrawals.actions.sightings import note_error_key, note_sightings
 from withdrawals.assetpay.errors import AssetPayError
 from withdrawals.assetpay.snapshots import TradeSnapshot
@@ -101,7 +101,8 @@ def _take_trade(snapshot: TradeSnapshot, now: datetime) -> tuple[Trade, bool]:
     # while we wait for the head of the chain.
     for trade in read_locked(Trade, assetpay_id=snapshot.id):
         return trade, False
-    trade = Trade(assetpay_id=snapshot.id, type=snapshot.type, opened_at=now, first_seen_at=now, last_seen_at=now)
+    fresh = {"opened_at": now, "first_seen_at": now, "last_seen_at": now}
+    trade = new_row(Trade, assetpay_id=snapshot.id, type=snapshot.type, **fresh)
     project_trade(trade, snapshot, is_new=True)
     if append_unless_there(trade):
         return trade, True
@@ -122,7 +123,8 @@ def _project_items(items: dict[str, Item], trade: Trade, snapshot: TradeSnapshot
         item = items.get(part.id)
         is_new = item is None
         if item is None:
-            item = items[part.id] = Item(trade=trade, assetpay_id=part.id)
+            item = items[part.id] = new_row(Item, trade_id=trade.pk, assetpay_id=part.id)
+            item.trade = trade
         before = project_item(item, part, trade, snapshot, position=position, is_new=is_new)
         if "status" in before:
             item.status_changed_at = now
