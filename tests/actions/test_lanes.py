@@ -189,6 +189,25 @@ def test_the_end_of_the_queue_is_that_of_the_longer_lane_and_knows_of_a_pause(se
     assert budget_view(NOON).estimated_end == NOON + timedelta(minutes=4)
 
 
+@pytest.mark.parametrize(("clicks", "batch"), [(6, 1), (1, 5)])
+def test_one_lane_that_is_done_sooner_does_not_end_the_queue(settings: Settings, clicks: int, batch: int) -> None:
+    settings.ASSETPAY_CANCELS_PER_MINUTE = 5
+    items = seen(clicks + batch)
+    batch_of(items[:batch])
+    for item in items[batch:]:
+        ask(item)
+
+    assert budget_view(NOON).estimated_end == NOON + WINDOW
+
+
+def test_a_permit_that_is_free_is_reckoned_with_before_one_that_still_counts(settings: Settings) -> None:
+    settings.ASSETPAY_CANCELS_PER_MINUTE = 2
+    ask(seen(1)[0])
+    send(NOON)
+
+    assert estimated_end(1, lane=Lane.CLICK, now=NOON) == NOON
+
+
 @pytest.mark.parametrize(("lane", "free"), [(Lane.CLICK, 30), (Lane.BATCH, 40)])
 def test_a_lane_is_free_when_its_own_share_and_the_whole_are(settings: Settings, lane: Lane, free: int) -> None:
     settings.ASSETPAY_CANCELS_PER_MINUTE = 3
