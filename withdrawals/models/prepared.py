@@ -90,6 +90,12 @@ def converted(row: Sequence[Any], statement: Statement) -> tuple[Any, ...]:
     return tuple(values)
 
 
+def as_moment(value: datetime | str | None) -> datetime | None:
+    """What the driver has of a moment, as Python holds it: `converted` for thousands of them at once."""
+    # SQLite keeps UTC without saying so.
+    return datetime.fromisoformat(value).replace(tzinfo=UTC) if isinstance(value, str) else value
+
+
 def _flat(values: dict[str, Value]) -> list[Any]:
     """Each value as the database takes it, one after the other."""
     flat: list[Any] = []
