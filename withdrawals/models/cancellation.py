@@ -70,7 +70,9 @@ GOING = "running"
 NOT_HELD = Q(batch=None) | Q(batch__state=GOING)
 HELD = Q(batch__isnull=False) & ~Q(batch__state=GOING)
 # The conditions of the queryset's reads of the same names.
-WAITING = (Q(state=CancellationState.REQUESTED) | Q(state=CancellationState.UNCERTAIN, may_resend=True)) & Q(needs_person="")
+WAITING = (Q(state=CancellationState.REQUESTED) | Q(state=CancellationState.UNCERTAIN, may_resend=True)) & Q(
+    needs_person=""
+)
 ARMED = Q(state=CancellationState.SCHEDULED)
 # A batch that was paused asks nothing once more, maybe for ever.
 OUTCOME_UNKNOWN = Q(state=CancellationState.UNCERTAIN) & (Q(may_resend=False) | ~Q(needs_person="") | HELD)

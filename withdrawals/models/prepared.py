@@ -29,6 +29,8 @@ class Statement(NamedTuple):
     converters: tuple[tuple[int, tuple[Callable[..., Any], ...], Any], ...]
     # Makes a model of one row, where the queryset was one of models.
     makes: Callable[[tuple[Any, ...]], Any] | None = None
+    # Of such a model, without those that hang on it.
+    columns: tuple[str, ...] = ()
 
 
 class Found[Row: Model](NamedTuple):
@@ -43,6 +45,10 @@ class Found[Row: Model](NamedTuple):
             raise TypeError("These are no rows of models.")
         made: Row = self.statement.makes(converted(row, self.statement))
         return made
+
+    def column(self, name: str) -> int:
+        """Where in each row this column of the model stands, as the driver has it: see `as_moment`."""
+        return self.statement.columns.index(name) if self.statement else 0
 
     def models(self) -> list[Row]:
         """All of them."""
@@ -116,8 +122,8 @@ def _form(name: str, value: Value) -> Form:
 @lru_cache(maxsize=STATEMENTS)
 def _written(makes: Makes, shape: tuple[Hashable, ...], forms: tuple[Form, ...], vendor: str) -> Statement:
     first, second = (_stand_ins(forms, turn) for turn in (1, 2))
-    sql, parameters, converters, model_of = _compiled(makes(*shape, **first))
-    _, others, _, _ = _compiled(makes(*shape, **second))
+    sql, parameters, converters, model_of, columns = _compiled(makes(*shape, **first))
+    _, others, *_ = _compiled(makes(*shape, **second))
     flat, flat_others = _flat(first), _flat(second)
     places = [(place, flat.index(each)) for place, each in enumerate(parameters) if each in flat]
     expected = list(parameters)
@@ -126,7 +132,7 @@ def _written(makes: Makes, shape: tuple[Hashable, ...], forms: tuple[Form, ...],
     # A value that was changed on its way would stand in the statement as it was the first time.
     if expected != list(others):
         raise RuntimeError(f"{makes} does not pass its values on as they are.")
-    return Statement(sql, tuple(parameters), tuple(places), converters, model_of)
+    return Statement(sql, tuple(parameters), tuple(places), converters, model_of, columns)
 
 
 def _stand_ins(forms: tuple[Form, ...], turn: int) -> dict[str, Value]:
@@ -144,17 +150,19 @@ def _stand_in(kind: type, turn: int, number: int) -> datetime | int | str:
     return f"{turn} Stand-In {number:06}{turn}" if kind is str else turn * 10**15 + number
 
 
-def _compiled(rows: QuerySet[Any, Any]) -> tuple[str, Sequence[Any], Any, Any]:
+def _compiled(rows: QuerySet[Any, Any]) -> tuple[str, Sequence[Any], Any, Any, tuple[str, ...]]:
     compiler = rows.query.get_compiler(connection=connection)
     sql, parameters = compiler.as_sql()
     columns = [column for column, *_ in compiler.select]
     converters = compiler.get_converters(columns).items()
-    model_of = _maker(rows, compiler) if issubclass(rows._iterable_class, ModelIterable) else None
-    return sql, parameters, tuple((number, tuple(each), column) for number, (each, column) in converters), model_of
+    is_model = issubclass(rows._iterable_class, ModelIterable)
+    model_of, names = _maker(rows, compiler) if is_model else (None, ())
+    by_number = tuple((number, tuple(each), column) for number, (each, column) in converters)
+    return sql, parameters, by_number, model_of, names
 
 
-def _maker(rows: QuerySet[Any, Any], compiler: Any) -> Callable[[tuple[Any, ...]], Any]:
-    """What makes a model of one row: the same that `ModelIterable` does with each."""
+def _maker(rows: QuerySet[Any, Any], compiler: Any) -> tuple[Callable[[tuple[Any, ...]], Any], tuple[str, ...]]:
+    """What makes a model of one row, the same that `ModelIterable` does with each; and which columns it has."""
     klass, mode = compiler.klass_info, rows._fetch_mode  # type: ignore[attr-defined] # the stubs are older
     first, last = klass["select_fields"][0], klass["select_fields"][-1] + 1
     names = [column.target.attname for column, *_ in compiler.select[first:last]]
@@ -169,4 +177,4 @@ def _maker(rows: QuerySet[Any, Any], compiler: Any) -> Callable[[tuple[Any, ...]
             setattr(made, name, row[column])
         return made
 
-    return make
+    return make, tuple([""] * first + names)

@@ -1,6 +1,7 @@
 """The worklist, one row of it, and the request to cancel an item: now, or when allowed."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from django.contrib import messages
@@ -107,10 +108,10 @@ def _page(found: Found, order: Order, cursor: str) -> tuple[Page[Any], Callable[
     """The page, and what its rows show: a whole tab's is made only where it is asked for."""
     if order.by == "opened_at" and not found.text and found.batch is None:
         of_tab = tab_page(found.tab, goes_down=order.goes_down, cursor=cursor, now=found.now)
-        return of_tab.page, of_tab.facts
+        return of_tab.page, cache(of_tab.facts)
     if order.by == "opened_at" and found.few:
         few = tab_page(found.tab, goes_down=order.goes_down, cursor=cursor, now=found.now, keys=found.few)
-        return few.page, few.facts
+        return few.page, cache(few.facts)
     items = facts_of(found.items)
     if order.by == "shown_price":
         items = facts_of(found.items.annotate(shown_price=ShownPrice("first_price", "price")), "shown_price")
