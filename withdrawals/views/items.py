@@ -25,7 +25,7 @@ from withdrawals.views.finding import Found, find_items
 from withdrawals.views.fresh import keeps_fresh, keys_left
 from withdrawals.views.kept_pages import kept_page, may_be_kept
 from withdrawals.views.paging import BadCursor, Page, keyset_page
-from withdrawals.views.rows import beside, changes_at, facts_of, one_row, row_texts, tab_page
+from withdrawals.views.rows import beside, changes_at, count_named, facts_of, one_row, row_texts, tab_page
 from withdrawals.views.saved_views import shown_views
 from withdrawals.views.tables import Order, layout
 from withdrawals.views.worklist import TABS, ItemRow, count_up_to, for_rows, item_row
@@ -66,7 +66,9 @@ def items_page(request: DeskRequest, found: Found, *, problem: str = "", status:
     known = beside([*page.rows, *left], person=request.user, now=found.now)
     saved = shown_views(request, SavedList.ITEMS, lambda query: find_items(query, now=found.now).items)
     request.counts = count_desk(found.now)
-    if found.text and not found.is_id:
+    if found.named:
+        counts = dict(zip(TABS, count_named(found.named, found.now), strict=True))
+    elif found.text and not found.is_id:
         counts = {each: count_up_to(query) for each, query in zip(TABS, found.by_tab, strict=True)}
     else:
         counts = {each: str(getattr(request.counts, each.name)) for each in TABS}
@@ -106,8 +108,9 @@ def items_page(request: DeskRequest, found: Found, *, problem: str = "", status:
 
 def _page(found: Found, order: Order, cursor: str) -> tuple[Page[Any], Callable[[], list[Any]]]:
     """The page, and what its rows show: a whole tab's is made only where it is asked for."""
-    if order.by == "opened_at" and not found.text and found.batch is None:
-        of_tab = tab_page(found.tab, goes_down=order.goes_down, cursor=cursor, now=found.now)
+    if order.by == "opened_at" and found.batch is None and (found.named or not found.text):
+        named = found.named
+        of_tab = tab_page(found.tab, goes_down=order.goes_down, cursor=cursor, now=found.now, named=named)
         return of_tab.page, cache(of_tab.facts)
     if order.by == "opened_at" and found.few:
         few = tab_page(found.tab, goes_down=order.goes_down, cursor=cursor, now=found.now, keys=found.few)
