@@ -42,8 +42,10 @@ class BudgetView:
 
 def budget_view(now: datetime) -> BudgetView:
     """The sending limit as it stands at `now`."""
-    ((paused_until, paused_because, *learned),) = rows_of(_budget, pk=1)
-    budget = SendBudget(1, paused_until, paused_because, *learned)
+    ((paused_until, paused_because, margin, learned_at),) = rows_of(_budget, pk=1)
+    budget = SendBudget(
+        paused_until=paused_until, paused_because=paused_because, margin_seconds=margin, margin_learned_at=learned_at
+    )
     used = [lane for (lane,) in rows_of(_counting, now=now)]
     limit: int = settings.ASSETPAY_CANCELS_PER_MINUTE
     # No row where none is open.

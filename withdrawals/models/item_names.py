@@ -94,7 +94,7 @@ def missing_name_triggers(connection: BaseDatabaseWrapper) -> list[str]:
 class Named(NamedTuple):
     """What is looked for among names: by which index (its SQL, if any) and how, and words to compare without one."""
 
-    index: str
+    by: str
     asked: str
     words: tuple[str, ...]
 
@@ -113,8 +113,8 @@ def read_name(text: str, using: str = DEFAULT_DB_ALIAS) -> Named:
 def named_like[Rows: QuerySet](items: Rows, named: Named) -> Rows:  # type: ignore[type-arg] # of whatever model the caller has
     """Those of `items` in whose names all that was read of a text occurs, in any order and case."""
     found = items
-    if named.index:
-        found = found.filter(pk__in=RawSQL(named.index, [named.asked]))  # noqa: S611 # our own text; what was typed is a parameter
+    if named.by:
+        found = found.filter(pk__in=RawSQL(named.by, [named.asked]))  # noqa: S611 # our own text; what was typed is a parameter
     for word in named.words:
         found = found.filter(Q(name__icontains=word) | Q(market_hash_name__icontains=word))
     return found

@@ -146,12 +146,12 @@ def _written(makes: Makes, shape: tuple[Hashable, ...], forms: tuple[Form, ...],
     sql, parameters, converters, model_of, columns = _compiled(makes(*shape, **first))
     _, others, *_ = _compiled(makes(*shape, **second))
     flat, flat_others = _flat(first), _flat(second)
-    found = {
-        form.format(each) if form != AS_IT_IS else each: (number, form)
-        for form in (*LIKE, AS_IT_IS)
-        for number, each in enumerate(flat)
-    }
-    places = tuple((place, *found[each]) for place, each in enumerate(parameters) if each in found)
+    found: dict[Any, tuple[int, str]] = {}
+    for number, each in enumerate(flat):
+        found |= {each: (number, AS_IT_IS)} | {form.format(each): (number, form) for form in LIKE}
+    # A list among them, such as of keys of JSON, is no value.
+    known = [(place, each) for place, each in enumerate(parameters) if isinstance(each, Hashable)]
+    places = tuple((place, *found[each]) for place, each in known if each in found)
     statement = Statement(sql, tuple(parameters), places, converters, model_of, columns)
     # A value that was changed on its way would stand in the statement as it was the first time.
     if _filled(statement, flat_others) != list(others):

@@ -25,8 +25,9 @@ from withdrawals.views.finding import Found, find_items
 from withdrawals.views.fresh import keeps_fresh, keys_left
 from withdrawals.views.kept_pages import kept_page, may_be_kept
 from withdrawals.views.paging import BadCursor, Page, keyset_page
-from withdrawals.views.rows import beside, changes_at, count_named, facts_of, one_row, row_texts, tab_page
+from withdrawals.views.rows import beside, changes_at, facts_of, one_row, row_texts
 from withdrawals.views.saved_views import shown_views
+from withdrawals.views.tab_pages import count_named, tab_page
 from withdrawals.views.tables import Order, layout
 from withdrawals.views.worklist import TABS, ItemRow, count_up_to, for_rows, item_row
 

@@ -11,6 +11,7 @@ filled when a page is made.
 import logging
 from collections import namedtuple
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -26,22 +27,15 @@ from django.utils.translation import get_language
 from withdrawals.models import Cancellation, Item, Refund, Trade, User
 from withdrawals.models.cancellation import OPEN_STATES
 from withdrawals.models.item import cancel_window
-from withdrawals.models.item_names import Named, named_like
-from withdrawals.models.prepared import Statement, converted, count_each, raw_rows_of, rows_of
+from withdrawals.models.prepared import rows_of
 from withdrawals.templatetags.desk import relative_in
 from withdrawals.templatetags.kept import Slot
 from withdrawals.views.access import DeskRequest, way_back
 from withdrawals.views.moulds import Mould, forms_of, mould, stand_in, title_of
-from withdrawals.views.paging import PAGE_SIZE, Page, Place, ordered_from, page_at
 from withdrawals.views.worklist import (
-    COUNTED,
-    TAB_BY_NAME,
-    TABS,
     ItemRow,
     Items,
-    Tab,
     presence_words,
-    up_to_counted,
     who_is_there,
 )
 
@@ -142,86 +136,6 @@ class LinePage:
 def facts_of(items: Items, *more: str) -> QuerySet[Item, Any]:
     """All that the rows of these items show, but for their cancellations, and `more` to put them in order by."""
     return items.values_list(*SHOWN, *more, named=True)
-
-
-class TabPage(NamedTuple):
-    """A page of a whole tab in the order of age; its rows as the driver has them, until `facts` makes more of them."""
-
-    page: Page[Any]
-    statement: Statement
-
-    def facts(self) -> list[Any]:
-        """The rows as `facts_of` has them."""
-        return [Facts._make(converted(row, self.statement)) for row in self.page.rows]
-
-
-def tab_page(
-    tab: Tab,
-    *,
-    goes_down: bool,
-    cursor: str,
-    now: datetime,
-    keys: tuple[int, ...] = (),
-    named: Named | None = None,
-) -> TabPage:
-    """The page at `cursor`, of those items that are named so, or that of the items with these keys, by a statement that
-    is written once.
-
-    Raises BadCursor.
-    """
-    values: dict[str, Any] = tab_values(now, named) | ({"keys": keys} if keys else {})
-    index = named.index if named else ""
-    statements = []
-
-    def read(goes_down: bool, place: Place | None) -> list[Any]:
-        at: dict[str, Any] = {} if place is None else dict(zip(("value", "key"), place, strict=True))
-        found, statement = raw_rows_of(_tab_rows, tab.name, index, goes_down, place is not None, **values, **at)
-        statements.append(statement)
-        return [Facts._make(row) for row in found]
-
-    def opened_at(row: Any) -> datetime:
-        moment: datetime = Facts._make(converted(row, statements[-1])).opened_at
-        return moment
-
-    page = page_at(read, kind=datetime, value_of=opened_at, newest_first=goes_down, cursor=cursor)
-    return TabPage(page, statements[-1])
-
-
-def tab_values(now: datetime, named: Named | None) -> dict[str, Any]:
-    """What a statement over a tab is asked with; of what was typed only what there is."""
-    asked = {"asked": named.asked, "words": named.words} if named else {}
-    return {"opened_by": now - cancel_window()} | {name: value for name, value in asked.items() if value}
-
-
-def of_tab(name: str, index: str, opened_by: datetime, asked: str = "", words: tuple[str, ...] = ()) -> Items:
-    """The items of a tab, of those that are named so."""
-    return named_like(TAB_BY_NAME[name].holds(opened_by + cancel_window()), Named(index, asked, words))
-
-
-def _tab_rows(
-    name: str,
-    index: str,
-    goes_down: bool,
-    has_place: bool,
-    opened_by: datetime,
-    keys: tuple[int, ...] = (),
-    value: datetime = BEFORE_ALL,
-    key: int = 0,
-    **named: Any,
-) -> QuerySet[Item, Any]:
-    items = Item.objects.filter(pk__in=keys) if keys else of_tab(name, index, opened_by, **named)
-    place = (value, key) if has_place else None
-    return ordered_from(items, "opened_at", goes_down, place).values_list(*SHOWN)[: PAGE_SIZE + 1]
-
-
-def count_named(named: Named, now: datetime) -> list[str]:
-    """How many items that are named so each tab holds, in one statement: exact as far as anybody would read."""
-    asked = [(_counted, (tab.name, named.index)) for tab in TABS]
-    return [up_to_counted(number) for number in count_each(asked, **tab_values(now, named))]
-
-
-def _counted(name: str, index: str, **values: Any) -> QuerySet[Item, Any]:
-    return of_tab(name, index, **values).order_by().values_list("pk")[: COUNTED + 1]
 
 
 class Beside(NamedTuple):
@@ -334,34 +248,29 @@ def row_pieces(
         return _made_by_template(facts, None, since, look)
     forms = forms_of(named)
     row = KeptRow(kept_text(known.mould.cast(forms)), known.like.has_ended, title_of(named), known.like.why_not)
-    if (shape, look) not in PROVED:
+    if not known.is_proved:
         by_template = _made_by_template(facts, None, since, look)
         if row != by_template:
             log.error("A row did not come out of its mould as its template makes it")
             return by_template
-        PROVED.add((shape, look))
+        known.is_proved = True
     return row
 
 
-class RowMould(NamedTuple):
-    """The mould of all rows of one shape, and one of them."""
+@dataclass
+class RowMould:
+    """The mould of all rows of one shape, one of them, and whether a real one has come out as its template makes it."""
 
     mould: Mould
     like: KeptRow
-
-
-# The shapes of which a real row has come out of the mould as the template makes it.
-PROVED: set[tuple[Any, Look]] = set()
+    is_proved: bool = False
 
 
 @lru_cache(maxsize=MOULDS)
 def _mould_of(shape: Any, look: Look) -> RowMould | None:
     """The mould of this shape; None where another row of it would not come out as the template makes it."""
-    PROVED.discard((shape, look))
-    other = stand_in(shape, 2)
-    like, unlike = (
-        _made_by_template(tuple(each), None, each.opened_at + cancel_window(), look) for each in (shape, other)
-    )
+    other, window = stand_in(shape, 2), cancel_window()
+    like, unlike = (_made_by_template(tuple(each), None, each.opened_at + window, look) for each in (shape, other))
     made = mould(like.kept.text, forms_of(shape))
     fits = made.cast(forms_of(other)) == unlike.kept.text
     return RowMould(made, like) if fits and like.why_not == unlike.why_not else None
