@@ -12,7 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 from tests.factories import ItemFactory, TradeFactory, UserFactory, ago
 from withdrawals.models import Item, Role, Status, User
 from withdrawals.models.known_person import read_person
-from withdrawals.models.prepared import rows_of
+from withdrawals.models.prepared import count_each, rows_of
 
 pytestmark = pytest.mark.django_db
 
@@ -111,3 +111,27 @@ def test_a_text_that_is_changed_on_its_way_is_refused() -> None:
         rows_of(shortened, name="Abcdefgh")
     with pytest.raises(RuntimeError, match="lowered"):
         rows_of(lowered, names=("Abc", "def"))
+
+
+def holding(name: str) -> QuerySet[Item, Any]:
+    """A text that is looked for within another, and at both its ends."""
+    within = Item.objects.filter(name__icontains=name, market_hash_name__istartswith=name, assetpay_id__iendswith=name)
+    return within.order_by("pk").values_list("pk")
+
+
+@pytest.mark.parametrize("text", ["fade", "FA", "100% f_ad", "\\", "{}", "%{}%", "'", "1 Stand-In 0000001"])
+def test_a_text_is_looked_for_within_others_as_django_does(text: str) -> None:
+    for name in ("Fade", "100% f_ade", "1000 fxade", "a\\b", "x{}y%{}%", "it's", "1 Stand-In 0000001"):
+        ItemFactory(name=f"a {name} b", market_hash_name=f"{name} b", assetpay_id=f"1 {name}")
+    ItemFactory(name=f"a {text} b", market_hash_name=f"{text} b", assetpay_id=f"1 {text}")
+
+    assert rows_of(holding, name=text) == list(holding(text)) != []
+
+
+def test_several_are_counted_in_one_statement(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    for status in (Status.PENDING, Status.PENDING, Status.COMPLETED):
+        ItemFactory(status=status)
+    statuses = (Status.PENDING, Status.COMPLETED, Status.HOLD)
+
+    with django_assert_num_queries(1):
+        assert count_each([(by_age, (each,)) for each in statuses], since=ago(days=1)) == [2, 1, 0]

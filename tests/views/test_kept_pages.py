@@ -7,15 +7,36 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
-from tests.factories import CancellationFactory, ItemFactory, RefundFactory, TradeFactory, UserFactory, ago
+from tests.factories import (
+    CancellationFactory,
+    DeliveryFactory,
+    ItemFactory,
+    RefundFactory,
+    TradeFactory,
+    UserFactory,
+    ago,
+)
 from tests.views.conftest import LogIn
 from tests.views.reading import text
+from withdrawals.actions.audit import Fact, Origin, record
 from withdrawals.actions.presence import mark_presence
-from withdrawals.models import Alarm, AlarmKind, Cancellation, Item, Role, SavedView, Status
+from withdrawals.models import (
+    Alarm,
+    AlarmKind,
+    Cancellation,
+    Item,
+    RefundState,
+    Role,
+    SavedView,
+    SendBudget,
+    Source,
+    Status,
+    Verdict,
+)
 from withdrawals.views import kept_pages
 from withdrawals.views.kept_pages import PAGES
 
@@ -83,7 +104,7 @@ CHANGES: list[Callable[[Item], object]] = [
 
 
 @pytest.mark.parametrize("number", range(len(CHANGES)))
-@pytest.mark.parametrize("path", ["/items/?tab=all", "/items/"])
+@pytest.mark.parametrize("path", ["/items/?tab=all", "/items/", "/", "/?range=30d"])
 def test_whatever_changes_is_on_the_next_page(agent: Client, path: str, number: int) -> None:
     item = items_that_show_everything()
     agent.get(path)
@@ -92,6 +113,50 @@ def test_whatever_changes_is_on_the_next_page(agent: Client, path: str, number: 
     CHANGES[number](item)
 
     shown_twice(agent, path)
+
+
+OVERVIEW_CHANGES: list[Callable[[], object]] = [
+    lambda: CancellationFactory(state="uncertain", may_resend=False),
+    lambda: CancellationFactory(state="scheduled", armed_status="pending"),
+    lambda: Cancellation.objects.update(needs_person="It was lost three times."),
+    lambda: CancellationFactory(
+        state="confirmed", requested_at=ago(minutes=9), accepted_at=ago(minutes=8), ended_at=ago(minutes=2)
+    ),
+    lambda: RefundFactory(state=RefundState.IN_REVIEW),
+    lambda: RefundFactory(state=RefundState.AWAITING),
+    lambda: DeliveryFactory(signed_at=ago(minutes=1)),
+    lambda: DeliveryFactory(verdict=Verdict.FAILED),
+    lambda: SendBudget.objects.update(paused_until=timezone.now() + timedelta(minutes=5), paused_because="TOO_MANY"),
+    lambda: said(),
+]
+
+
+def said() -> None:
+    """One more entry of the audit log."""
+    with transaction.atomic():
+        record([Fact("trade.changed", trade=TradeFactory())], origin=Origin(Source.COMMAND, name="x"), now=ago())
+
+
+@pytest.mark.parametrize("number", range(len(OVERVIEW_CHANGES)))
+def test_whatever_changes_is_on_the_next_overview(agent: Client, number: int) -> None:
+    items_that_show_everything()
+    said()
+    before = without_tokens(shown_twice(agent, "/"))
+
+    OVERVIEW_CHANGES[number]()
+
+    assert without_tokens(shown_twice(agent, "/")) != before
+
+
+def test_time_alone_moves_the_charts_of_a_kept_overview(agent: Client) -> None:
+    DeliveryFactory(received_at=ago(hours=23, minutes=59), signed_at=ago(hours=23, minutes=59))
+    assert "Half within" in shown_twice(agent, "/")
+
+    with stopped(minutes=2):
+        later = text(agent.get("/"))
+
+    assert "How old AssetPay" in later
+    assert "Half within" not in later
 
 
 def test_a_page_of_the_same_facts_is_not_made_twice(agent: Client) -> None:

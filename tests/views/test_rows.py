@@ -5,19 +5,36 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from unittest import mock
 
 import pytest
 import time_machine
 from django.core.exceptions import FieldFetchBlocked
 from django.test import Client
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.factories import CancellationFactory, DeliveryFactory, ItemFactory, RefundFactory, TradeFactory, UserFactory
 from tests.views.conftest import LogIn
 from tests.views.reading import text
 from withdrawals.models import Cancellation, CancellationState, Item, Presence, Refund, RefundState, Role, Status, Trade
-from withdrawals.views.rows import OF_ITEM, OF_REQUEST, OF_TRADE, row_pieces, stands_since
+from withdrawals.models.item import cancel_window
+from withdrawals.views import rows
+from withdrawals.views.moulds import forms_of, stand_in
+from withdrawals.views.rows import (
+    OF_ITEM,
+    OF_REQUEST,
+    OF_TRADE,
+    SHOWN,
+    Facts,
+    Look,
+    _made_by_template,
+    _mould_of,
+    kept_text,
+    row_pieces,
+    stands_since,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -67,6 +84,7 @@ SILENT = {"is_cs2_withdrawal", "name"}
 def noon() -> Iterator[time_machine.Traveller]:
     """A clock that stands, and nothing kept from before."""
     row_pieces.cache_clear()
+    _mould_of.cache_clear()
     with time_machine.travel(NOW, tick=False) as clock:
         yield clock
 
@@ -235,3 +253,104 @@ def test_a_row_stands_since_the_last_moment_that_has_come(of_row: list[datetime]
     since = stands_since(tuple(of_row), now)
 
     assert [moment <= since for moment in of_row] == [moment <= now for moment in of_row]
+
+
+HOSTILE = st.sampled_from(
+    ["<~here~>", "a & b", "<b>", "'", '"', "{{ x }}", "ключ", "1", "<1> Stand-In & “name” '1'", "?q=/"]
+)
+WORDS = st.one_of(HOSTILE, st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20))
+MOMENTS = st.datetimes(datetime(2015, 1, 1), datetime(2400, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 # the zone stands beside
+AMOUNTS = st.one_of(
+    st.none(), st.decimals(0, 10_000, places=4), st.sampled_from([Decimal("5.0000"), Decimal("0.0000")])
+)
+PICTURES = ["", "https://elsewhere.example/a", "https://community.cloudflare.steamstatic.com/economy/image/a&b<c>"]
+NAMES = st.one_of(st.none(), WORDS, st.just("AK-47 | Redline (Field-Tested)"))
+ROWS = st.builds(
+    Facts,
+    pk=st.integers(1, 10**9),
+    trade_id=st.shared(st.integers(1, 10**9), key="trade"),
+    opened_at=MOMENTS,
+    assetpay_id=WORDS,
+    status=st.sampled_from([*Status, "teleporting"]),
+    reported_status=st.sampled_from([*Status, "teleporting", "<i>"]),
+    status_changed_at=MOMENTS,
+    error=st.sampled_from([None, "", "NO <b>", "<~here~>"]),
+    price=AMOUNTS,
+    first_price=AMOUNTS,
+    name=NAMES,
+    market_hash_name=NAMES,
+    icon_url=st.one_of(st.none(), st.sampled_from(PICTURES)),
+    exterior=st.sampled_from([None, "", "Field-Tested", "<worn>"]),
+    is_cs2_withdrawal=st.booleans(),
+    trade__pk=st.shared(st.integers(1, 10**9), key="trade"),
+    trade__assetpay_id=WORDS,
+    trade__type=st.sampled_from(["withdraw", "deposit"]),
+    trade__game=st.sampled_from(["730", "252490", "1"]),
+    trade__source=st.sampled_from(["client", "self"]),
+    trade__client_steam_id=st.one_of(st.none(), st.just(""), WORDS),
+    trade__auto_cancel_at=st.one_of(st.none(), MOMENTS),
+    refund__pk=st.none(),
+    refund__state=st.none(),
+)
+LOOKS = st.builds(
+    Look, may_cancel=st.booleans(), may_select=st.booleans(), language=st.just("en"), zone=st.just("UTC"),
+    is_ticked=st.booleans(), notice=st.just(""),
+)  # fmt: skip
+
+
+@given(ROWS, st.one_of(st.none(), st.sampled_from(RefundState)), LOOKS)
+@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_row_comes_out_of_its_mould_as_its_template_makes_it(
+    facts: Any, refund: RefundState | None, look: Look
+) -> None:
+    facts = facts._replace(refund__pk=9, refund__state=refund) if refund else facts
+    known = _mould_of(stand_in(facts, 1), look)
+    by_template = _made_by_template(tuple(facts), None, facts.opened_at + cancel_window(), look)
+
+    assert known is not None
+    assert kept_text(known.mould.cast(forms_of(facts))) == by_template.kept
+    assert (known.like.has_ended, known.like.why_not) == (by_template.has_ended, by_template.why_not)
+
+
+def test_a_row_whose_shape_holds_a_stand_in_is_made_by_its_template() -> None:
+    look, name = Look(True, True, "en", "UTC"), stand_in(EXAMPLE, 1).market_hash_name
+    facts = EXAMPLE._replace(error=name, status_changed_at=NOW)
+    opens_at = NOW + cancel_window()
+
+    assert _mould_of(stand_in(facts, 1), look) is None
+    assert row_pieces(tuple(facts), None, opens_at, opens_at, look) == _made_by_template(
+        tuple(facts), None, opens_at, look
+    )
+
+
+def test_rows_of_one_shape_are_made_by_the_template_three_times_and_no_more(agent: Client) -> None:
+    for number in range(5):
+        ItemFactory(trade=TradeFactory(opened_at=NOW - timedelta(hours=1 + number)), price=Decimal(5 + number))
+
+    with mock.patch.object(rows, "_made_by_template", side_effect=_made_by_template) as made:
+        agent.get("/items/?tab=all")
+
+    # Two of stand-ins and the first real one.
+    assert made.call_count == 3
+
+
+def test_a_row_that_is_no_cast_of_its_mould_is_made_by_its_template_and_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    facts = stand_in(EXAMPLE, 1)._replace(market_hash_name="Short")
+    opens_at = facts.opened_at + cancel_window()
+    template = mock.Mock(**{"render.side_effect": lambda shown: f"{len(shown['row'].item.title)} letters"})
+
+    with mock.patch.object(rows, "get_template", return_value=template):
+        made = row_pieces(tuple(facts), None, opens_at, opens_at, Look(True, True, "en", "UTC"))
+
+    assert made.kept.text == "5 letters"
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+EXAMPLE = Facts(
+    **dict.fromkeys(SHOWN)
+    | {"pk": 1, "trade_id": 2, "trade__pk": 2}
+    | {"status": "pending", "reported_status": "pending", "trade__type": "withdraw", "trade__game": "730"}
+    | {"assetpay_id": "a", "trade__assetpay_id": "b", "market_hash_name": "c", "opened_at": NOW}
+)

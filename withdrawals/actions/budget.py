@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import heapify, heapreplace
+from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Count, Q, QuerySet, Value
 
 from withdrawals.models import Cancellation, Lane, SendBudget, SendPermit
-from withdrawals.models.cancellation import NOT_HELD
+from withdrawals.models.cancellation import ARMED, HELD, NOT_HELD, OUTCOME_UNKNOWN, STUCK, WAITING
+from withdrawals.models.prepared import rows_of
 from withdrawals.models.send_permit import WINDOW, share_of
 
 
@@ -40,12 +42,15 @@ class BudgetView:
 
 def budget_view(now: datetime) -> BudgetView:
     """The sending limit as it stands at `now`."""
-    budget = SendBudget.objects.get(pk=1)
-    used = list(SendPermit.objects.filter(counts_until__gt=now).values_list("lane", flat=True))
+    ((paused_until, paused_because, margin, learned_at),) = rows_of(_budget, pk=1)
+    budget = SendBudget(
+        paused_until=paused_until, paused_because=paused_because, margin_seconds=margin, margin_learned_at=learned_at
+    )
+    used = [lane for (lane,) in rows_of(_counting, now=now)]
     limit: int = settings.ASSETPAY_CANCELS_PER_MINUTE
-    waiting = Cancellation.objects.waiting()
-    queued = list(waiting.filter(NOT_HELD).values_list("lane", flat=True))
-    clicks, batch = queued.count(Lane.CLICK), queued.count(Lane.BATCH)
+    # No row where none is open.
+    found = rows_of(_open_ones) or [(None, *[0] * len(OPEN_ONES))]
+    ((_, clicks, batch, held, armed, unknown, stuck),) = found
     is_paused = budget.paused_until is not None and budget.paused_until > now
     ends = [estimated_end(calls, lane=lane, now=now) for calls, lane in ((clicks, Lane.CLICK), (batch, Lane.BATCH))]
     return BudgetView(
@@ -58,13 +63,38 @@ def budget_view(now: datetime) -> BudgetView:
         paused_because=budget.paused_because if is_paused else "",
         queued_clicks=clicks,
         queued_batch=batch,
-        held=waiting.exclude(NOT_HELD).count(),
-        armed=Cancellation.objects.armed().count(),
-        unknown=Cancellation.objects.outcome_unknown().count(),
-        stuck=Cancellation.objects.stuck().count(),
+        held=held,
+        armed=armed,
+        unknown=unknown,
+        stuck=stuck,
         margin=budget.margin(now),
         estimated_end=max((end for end in ends if end is not None), default=None),
     )
+
+
+# What is counted of the open requests, in one statement.
+OPEN_ONES = {
+    "clicks": WAITING & NOT_HELD & Q(lane=Lane.CLICK),
+    "batched": WAITING & NOT_HELD & Q(lane=Lane.BATCH),
+    "held": WAITING & HELD,
+    "armed": ARMED,
+    "unknown": OUTCOME_UNKNOWN,
+    "stuck": STUCK,
+}
+
+
+def _open_ones() -> QuerySet[Cancellation, Any]:
+    one_group = Cancellation.objects.open().order_by().values_list(Value(1))
+    return one_group.annotate(**{name: Count("pk", filter=which) for name, which in OPEN_ONES.items()})
+
+
+def _counting(now: datetime) -> QuerySet[SendPermit, Any]:
+    return SendPermit.objects.filter(counts_until__gt=now).values_list("lane")
+
+
+def _budget(pk: int) -> QuerySet[SendBudget, Any]:
+    columns = ("paused_until", "paused_because", "margin_seconds", "margin_learned_at")
+    return SendBudget.objects.filter(pk=pk).values_list(*columns)
 
 
 def estimated_end(calls: int, *, lane: Lane, now: datetime) -> datetime | None:

@@ -69,6 +69,14 @@ def sending_lease() -> timedelta:
 GOING = "running"
 NOT_HELD = Q(batch=None) | Q(batch__state=GOING)
 HELD = Q(batch__isnull=False) & ~Q(batch__state=GOING)
+# The conditions of the queryset's reads of the same names.
+WAITING = (Q(state=CancellationState.REQUESTED) | Q(state=CancellationState.UNCERTAIN, may_resend=True)) & Q(
+    needs_person=""
+)
+ARMED = Q(state=CancellationState.SCHEDULED)
+# A batch that was paused asks nothing once more, maybe for ever.
+OUTCOME_UNKNOWN = Q(state=CancellationState.UNCERTAIN) & (Q(may_resend=False) | ~Q(needs_person="") | HELD)
+STUCK = Q(state__in=OPEN_STATES) & ~Q(needs_person="")
 
 
 class CancellationQuerySet(models.QuerySet["Cancellation"]):
@@ -85,12 +93,11 @@ class CancellationQuerySet(models.QuerySet["Cancellation"]):
 
     def waiting(self) -> Self:
         """Those that will be due at some time, unless a person or a paused batch holds them for ever."""
-        may_send = Q(state=CancellationState.REQUESTED) | Q(state=CancellationState.UNCERTAIN, may_resend=True)
-        return self.filter(may_send, needs_person="")
+        return self.filter(WAITING)
 
     def armed(self) -> Self:
         """Those that wait for their item's window."""
-        return self.filter(state=CancellationState.SCHEDULED)
+        return self.filter(ARMED)
 
     def to_release(self, now: datetime) -> Self:
         """Armed ones whose moment has come and whose trade may be read now, oldest first."""
@@ -104,13 +111,11 @@ class CancellationQuerySet(models.QuerySet["Cancellation"]):
 
     def outcome_unknown(self) -> Self:
         """The worklist "outcome unknown": nothing will be sent by itself any more, and nobody knows."""
-        # A batch that was paused asks nothing once more, maybe for ever.
-        is_left = Q(may_resend=False) | ~Q(needs_person="") | HELD
-        return self.filter(is_left, state=CancellationState.UNCERTAIN)
+        return self.filter(OUTCOME_UNKNOWN)
 
     def stuck(self) -> Self:
         """The dead letters: given up by the workers until a person says what to do."""
-        return self.filter(state__in=OPEN_STATES).exclude(needs_person="")
+        return self.filter(STUCK)
 
     def abandoned(self, now: datetime) -> Self:
         """Those whose worker has died: claimed, and the lease has run out."""

@@ -11,7 +11,7 @@ from django.db import models
 from django.utils.translation import gettext, gettext_lazy
 
 from withdrawals.models.ends import Head, Ids, Tail, ends_like, keys_of_any, read_ids, with_own_id
-from withdrawals.models.item_names import named_like
+from withdrawals.models.item_names import Named, named_like, read_name
 from withdrawals.models.money import UsdField
 from withdrawals.models.pasted import read_pasted
 from withdrawals.models.prepared import rows_of
@@ -109,6 +109,8 @@ class ItemQuerySet(models.QuerySet["Item"]):
 
     # The keys of what `search` found, where it was an id and they are few.
     few: tuple[int, ...] = ()
+    # What is looked for among the names, where that is all that narrows these rows.
+    named: Named | None = None
 
     def cancellable(self, now: datetime) -> Self:
         """Items for which no rule refuses a cancel at `now`."""
@@ -159,7 +161,10 @@ class ItemQuerySet(models.QuerySet["Item"]):
 
     def matching_name(self, text: str) -> Self:
         """Items in whose names every word of this text occurs."""
-        return named_like(self, text)
+        named = read_name(text, self.db)
+        found = named_like(self, named)
+        found.named = named
+        return found
 
     def search(self, text: str) -> tuple[Self, bool]:
         """Items for whatever was pasted, and whether it was an id (which ignores every other filter).

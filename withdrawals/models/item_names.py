@@ -7,8 +7,9 @@ their beginnings.
 """
 
 import re
+from typing import NamedTuple
 
-from django.db import DatabaseError, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
@@ -90,21 +91,32 @@ def missing_name_triggers(connection: BaseDatabaseWrapper) -> list[str]:
     return [name for name in TRIGGERS if name not in present]
 
 
-def named_like[Rows: QuerySet](items: Rows, text: str) -> Rows:  # type: ignore[type-arg] # of whatever model the caller has
-    """Those of `items` in whose names every word of `text` occurs, in any order and case."""
+class Named(NamedTuple):
+    """What is looked for among names: by which index (its SQL, if any) and how, and words to compare without one."""
+
+    by: str
+    asked: str
+    words: tuple[str, ...]
+
+
+def read_name(text: str, using: str = DEFAULT_DB_ALIAS) -> Named:
+    """How this database finds the names in which every word of `text` occurs."""
     words = [word for word in text.split() if any(sign.isalnum() for sign in word)] or text.split()
-    connection = connections[items.db]
+    connection = connections[using]
     if connection.vendor == "postgresql" and not _has_trigrams(connection):
-        rows = RawSQL(FOUND_WORDS, [_beginnings(words)])  # noqa: S611 # our own text; what was typed is a parameter
-        return items.filter(pk__in=rows)
-    found = items
+        return Named(FOUND_WORDS, _beginnings(words), ())
     parts = [word for word in words if len(word) >= SHORTEST_PART] if connection.vendor == "sqlite" else []
-    if parts:
-        asked = " AND ".join('"{}"'.format(part.replace('"', '""')) for part in parts)
-        found = found.filter(pk__in=RawSQL(FOUND_PARTS, [asked]))  # noqa: S611 # as above
-    for word in words:
-        if word not in parts:
-            found = found.filter(Q(name__icontains=word) | Q(market_hash_name__icontains=word))
+    asked = " AND ".join('"{}"'.format(part.replace('"', '""')) for part in parts)
+    return Named(FOUND_PARTS if parts else "", asked, tuple(word for word in words if word not in parts))
+
+
+def named_like[Rows: QuerySet](items: Rows, named: Named) -> Rows:  # type: ignore[type-arg] # of whatever model the caller has
+    """Those of `items` in whose names all that was read of a text occurs, in any order and case."""
+    found = items
+    if named.by:
+        found = found.filter(pk__in=RawSQL(named.by, [named.asked]))  # noqa: S611 # our own text; what was typed is a parameter
+    for word in named.words:
+        found = found.filter(Q(name__icontains=word) | Q(market_hash_name__icontains=word))
     return found
 
 

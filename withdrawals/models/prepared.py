@@ -18,17 +18,23 @@ Value = datetime | int | str | tuple[int, ...] | tuple[str, ...]
 Form = tuple[str, type, int | None]
 Makes = Callable[..., QuerySet[Any, Any]]
 STATEMENTS = 500
+# How a value stands in its parameter: as it is, or as what is looked for within, at the beginning or at the end.
+AS_IT_IS, *LIKE = ("{}", "%{}%", "{}%", "%{}")
 
 
 class Statement(NamedTuple):
-    """SQL, its parameters, which of them are values (by number), and what turns a column into what Python holds."""
+    """SQL, its parameters, which of them are values (by number, and in what form), and what turns a column into what
+    Python holds.
+    """
 
     sql: str
     parameters: tuple[Any, ...]
-    places: tuple[tuple[int, int], ...]
+    places: tuple[tuple[int, int, str], ...]
     converters: tuple[tuple[int, tuple[Callable[..., Any], ...], Any], ...]
     # Makes a model of one row, where the queryset was one of models.
     makes: Callable[[tuple[Any, ...]], Any] | None = None
+    # Of such a model, without those that hang on it.
+    columns: tuple[str, ...] = ()
 
 
 class Found[Row: Model](NamedTuple):
@@ -43,6 +49,10 @@ class Found[Row: Model](NamedTuple):
             raise TypeError("These are no rows of models.")
         made: Row = self.statement.makes(converted(row, self.statement))
         return made
+
+    def column(self, name: str) -> int:
+        """Where in each row this column of the model stands, as the driver has it: see `as_moment`."""
+        return self.statement.columns.index(name) if self.statement else 0
 
     def models(self) -> list[Row]:
         """All of them."""
@@ -70,13 +80,29 @@ def raw_rows_of(makes: Makes, *shape: Hashable, **values: Value) -> tuple[list[t
     """The same as the database's driver has them; `converted` makes of each what Python holds."""
     forms = tuple(_form(name, value) for name, value in values.items())
     statement = _written(makes, shape, forms, connection.vendor)
-    given = _flat(values)
-    parameters = list(statement.parameters)
-    for place, number in statement.places:
-        parameters[place] = given[number]
     with connection.cursor() as cursor:
-        cursor.execute(statement.sql, parameters)
+        cursor.execute(statement.sql, _filled(statement, _flat(values)))
         return cursor.fetchall(), statement
+
+
+def count_each(counted: Sequence[tuple[Makes, tuple[Hashable, ...]]], /, **values: Value) -> list[int]:
+    """How many rows each of these (what `rows_of` takes, with the same values) finds, in one statement."""
+    forms, given = tuple(_form(name, value) for name, value in values.items()), _flat(values)
+    statements = [_written(makes, shape, forms, connection.vendor) for makes, shape in counted]
+    counts = [f"(SELECT COUNT(*) FROM ({each.sql}) found)" for each in statements]  # noqa: S608 # Django's own
+    parameters = [value for each in statements for value in _filled(each, given)]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(counts)}", parameters)
+        return list(cursor.fetchone())
+
+
+def _filled(statement: Statement, given: list[Any]) -> list[Any]:
+    """The parameters of a statement with these values in their places."""
+    parameters = list(statement.parameters)
+    for place, number, form in statement.places:
+        value = given[number]
+        parameters[place] = value if form == AS_IT_IS else form.format(connection.ops.prep_for_like_query(value))
+    return parameters
 
 
 def converted(row: Sequence[Any], statement: Statement) -> tuple[Any, ...]:
@@ -88,6 +114,13 @@ def converted(row: Sequence[Any], statement: Statement) -> tuple[Any, ...]:
             value = convert(value, expression, connection)
         values[column] = value
     return tuple(values)
+
+
+def as_moment(value: datetime | str | None) -> datetime | None:
+    """What the driver has of a moment, as Python holds it: `converted` for thousands of them at once."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    # SQLite keeps UTC without saying so.
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 def _flat(values: dict[str, Value]) -> list[Any]:
@@ -110,17 +143,20 @@ def _form(name: str, value: Value) -> Form:
 @lru_cache(maxsize=STATEMENTS)
 def _written(makes: Makes, shape: tuple[Hashable, ...], forms: tuple[Form, ...], vendor: str) -> Statement:
     first, second = (_stand_ins(forms, turn) for turn in (1, 2))
-    sql, parameters, converters, model_of = _compiled(makes(*shape, **first))
-    _, others, _, _ = _compiled(makes(*shape, **second))
+    sql, parameters, converters, model_of, columns = _compiled(makes(*shape, **first))
+    _, others, *_ = _compiled(makes(*shape, **second))
     flat, flat_others = _flat(first), _flat(second)
-    places = [(place, flat.index(each)) for place, each in enumerate(parameters) if each in flat]
-    expected = list(parameters)
-    for place, number in places:
-        expected[place] = flat_others[number]
+    found: dict[Any, tuple[int, str]] = {}
+    for number, each in enumerate(flat):
+        found |= {each: (number, AS_IT_IS)} | {form.format(each): (number, form) for form in LIKE}
+    # A list among them, such as of keys of JSON, is no value.
+    known = [(place, each) for place, each in enumerate(parameters) if isinstance(each, Hashable)]
+    places = tuple((place, *found[each]) for place, each in known if each in found)
+    statement = Statement(sql, tuple(parameters), places, converters, model_of, columns)
     # A value that was changed on its way would stand in the statement as it was the first time.
-    if expected != list(others):
+    if _filled(statement, flat_others) != list(others):
         raise RuntimeError(f"{makes} does not pass its values on as they are.")
-    return Statement(sql, tuple(parameters), tuple(places), converters, model_of)
+    return statement
 
 
 def _stand_ins(forms: tuple[Form, ...], turn: int) -> dict[str, Value]:
@@ -138,17 +174,19 @@ def _stand_in(kind: type, turn: int, number: int) -> datetime | int | str:
     return f"{turn} Stand-In {number:06}{turn}" if kind is str else turn * 10**15 + number
 
 
-def _compiled(rows: QuerySet[Any, Any]) -> tuple[str, Sequence[Any], Any, Any]:
+def _compiled(rows: QuerySet[Any, Any]) -> tuple[str, Sequence[Any], Any, Any, tuple[str, ...]]:
     compiler = rows.query.get_compiler(connection=connection)
     sql, parameters = compiler.as_sql()
     columns = [column for column, *_ in compiler.select]
     converters = compiler.get_converters(columns).items()
-    model_of = _maker(rows, compiler) if issubclass(rows._iterable_class, ModelIterable) else None
-    return sql, parameters, tuple((number, tuple(each), column) for number, (each, column) in converters), model_of
+    is_model = issubclass(rows._iterable_class, ModelIterable)
+    model_of, names = _maker(rows, compiler) if is_model else (None, ())
+    by_number = tuple((number, tuple(each), column) for number, (each, column) in converters)
+    return sql, parameters, by_number, model_of, names
 
 
-def _maker(rows: QuerySet[Any, Any], compiler: Any) -> Callable[[tuple[Any, ...]], Any]:
-    """What makes a model of one row: the same that `ModelIterable` does with each."""
+def _maker(rows: QuerySet[Any, Any], compiler: Any) -> tuple[Callable[[tuple[Any, ...]], Any], tuple[str, ...]]:
+    """What makes a model of one row, the same that `ModelIterable` does with each; and which columns it has."""
     klass, mode = compiler.klass_info, rows._fetch_mode  # type: ignore[attr-defined] # the stubs are older
     first, last = klass["select_fields"][0], klass["select_fields"][-1] + 1
     names = [column.target.attname for column, *_ in compiler.select[first:last]]
@@ -163,4 +201,4 @@ def _maker(rows: QuerySet[Any, Any], compiler: Any) -> Callable[[tuple[Any, ...]
             setattr(made, name, row[column])
         return made
 
-    return make
+    return make, tuple([""] * first + names)

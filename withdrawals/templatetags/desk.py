@@ -149,7 +149,13 @@ def usd(amount: Decimal | None) -> str:
     """`amount` in dollars and cents as the reader's language writes them; smaller parts only where there are any."""
     if amount is None:
         return NOTHING
-    cents, locale = amount.quantize(CENT, rounding=ROUND_HALF_UP), _locale(get_language())
+    return _dollars(amount, get_language())
+
+
+@lru_cache(maxsize=5_000)
+def _dollars(amount: Decimal, language: str | None) -> str:
+    """The same amount is the same text, however many noughts it came with."""
+    cents, locale = amount.quantize(CENT, rounding=ROUND_HALF_UP), _locale(language)
     if cents == amount:
         return str(format_currency(cents, "USD", locale=locale))
     pattern = locale.currency_formats["standard"].pattern.replace("0.00", "0.00##")

@@ -36,8 +36,12 @@ class Slot:
     @staticmethod
     def split(text: str) -> tuple[str | datetime, ...]:
         """Text between slots, and slots; those of a time as that time."""
-        parts = Slot.ANY.split(text)
-        return tuple(datetime.fromisoformat(time[1]) if (time := Slot.TIME.fullmatch(part)) else part for part in parts)
+        parts: list[str | datetime] = [*Slot.ANY.split(text)]
+        # Each second one is a slot.
+        for number in range(1, len(parts), 2):
+            if time := Slot.TIME.fullmatch(str(parts[number])):
+                parts[number] = datetime.fromisoformat(time[1])
+        return tuple(parts)
 
 
 # Of one part; in practice a few for each language.

@@ -5,15 +5,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Sum
+from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncDay, TruncHour
 from django.utils.dates import MONTHS_3
 from django.utils.translation import gettext, gettext_lazy
 
 from withdrawals.models import Cancellation, CancellationState, Delivery, Refund, RefundState, SendPermit
-from withdrawals.models.usual import Span, lengths, percentile
+from withdrawals.models.prepared import Makes, as_moment, raw_rows_of, rows_of
+from withdrawals.models.usual import lengths, percentile
 from withdrawals.models.words import Words
 from withdrawals.templatetags.desk import LENGTHS, TONES, usd_or_zero
 
@@ -76,19 +78,91 @@ class Chart:
         return not any(bar.height for bar in self.bars)
 
 
-def charts(shown: Range, now: datetime) -> list[Chart]:
-    """All five, in six queries, however much there is."""
-    since = now - shown.length
-    return [_outcomes(since), _refunds(since), _time_to_undone(since), _callback_lag(since), _sendings(shown, now)]
+@dataclass(frozen=True)
+class ChartFacts:
+    """All that the charts show, as it was read; spans are as the driver has them."""
+
+    shown: Range
+    outcomes: tuple[tuple[str, int], ...]
+    refunds: tuple[tuple[str, int, Decimal | None], ...]
+    undone: tuple[tuple[Any, Any], ...]
+    lag: tuple[tuple[Any, Any], ...]
+    sent: tuple[tuple[datetime, int], ...]
+    first: datetime
+    limit: int
 
 
-def _outcomes(since: datetime) -> Chart:
+def chart_facts(shown: Range, now: datetime) -> ChartFacts:
+    """What the charts show, in five queries, however much there is."""
+    since, name = now - shown.length, shown.name
+    first = _step_start(since, shown.step) + shown.step
+    return ChartFacts(
+        shown=shown,
+        outcomes=tuple(rows_of(_asked, since=since)),
+        refunds=tuple(rows_of(_opened, since=since)),
+        undone=_spans(_undone, since),
+        lag=_spans(_received, since),
+        sent=tuple(rows_of(_sent, name, first=first)),
+        first=first,
+        limit=settings.ASSETPAY_CANCELS_PER_MINUTE,
+    )
+
+
+def charts(facts: ChartFacts, counting: int) -> tuple[Chart, ...]:
+    """All five of what was read; `counting` sendings count against the limit now."""
+    undone = _spread(
+        "undone",
+        gettext("Time from ask to undone"),
+        gettext("Cancellations"),
+        facts.undone,
+        gettext("How long it takes from the click until the item has come back."),
+    )
+    lag = _spread(
+        "lag",
+        gettext("Callback lag"),
+        gettext("Callbacks"),
+        facts.lag,
+        gettext("How old AssetPay's callbacks are when they arrive."),
+    )
+    return _outcomes(dict(facts.outcomes)), _refunds(facts.refunds), undone, lag, _sendings(facts, counting)
+
+
+def _asked(since: datetime) -> QuerySet[Cancellation, Any]:
     asked = Cancellation.objects.filter(requested_at__gte=since)
-    counts = dict(asked.order_by().values_list("state").annotate(Count("pk")))
-    bars = [
+    return asked.order_by().values_list("state").annotate(Count("pk"))
+
+
+def _opened(since: datetime) -> QuerySet[Refund, Any]:
+    opened = Refund.objects.filter(state__in=RefundState.values, opened_at__gte=since)
+    return opened.order_by().values_list("state").annotate(Count("pk"), Sum("amount"))
+
+
+def _undone(since: datetime) -> QuerySet[Cancellation, Any]:
+    undone = Cancellation.objects.filter(requested_at__gte=since, state=CancellationState.CONFIRMED)
+    return undone.order_by("-requested_at", "-pk").values_list("requested_at", "ended_at")[:LATEST]
+
+
+def _received(since: datetime) -> QuerySet[Delivery, Any]:
+    received = Delivery.objects.filter(received_at__gte=since).order_by("-received_at", "-pk")
+    return received.values_list("signed_at", "received_at")[:LATEST]
+
+
+def _sent(name: str, first: datetime) -> QuerySet[SendPermit, Any]:
+    truncate = TruncHour if RANGE_BY_NAME[name].step < timedelta(days=1) else TruncDay
+    sent = SendPermit.objects.filter(counts_until__gte=first, reserved_at__gte=first)
+    return sent.order_by().annotate(step=truncate("reserved_at", tzinfo=UTC)).values_list("step").annotate(Count("pk"))
+
+
+def _spans(makes: Makes, since: datetime) -> tuple[tuple[Any, Any], ...]:
+    found, _ = raw_rows_of(makes, since=since)
+    return tuple([tuple(row) for row in found])
+
+
+def _outcomes(counts: dict[str, int]) -> Chart:
+    bars = tuple(
         Bar(state.label, counts.get(state, 0), str(counts.get(state, 0)), TONES.get(state, "quiet"))
         for state in CancellationState
-    ]
+    )
     undone = counts.get(CancellationState.CONFIRMED, 0)
     ended = undone + counts.get(CancellationState.OVERTAKEN, 0)
     said = gettext("{count} asked for; of {ended} that AssetPay ended, {undone} came back undone.").format(
@@ -104,12 +178,8 @@ def _outcomes(since: datetime) -> Chart:
     )
 
 
-def _refunds(since: datetime) -> Chart:
-    opened = Refund.objects.filter(state__in=RefundState.values, opened_at__gte=since)
-    sums = {
-        state: (count, total or Decimal(0))
-        for state, count, total in opened.order_by().values_list("state").annotate(Count("pk"), Sum("amount"))
-    }
+def _refunds(opened: tuple[tuple[str, int, Decimal | None], ...]) -> Chart:
+    sums = {state: (count, total or Decimal(0)) for state, count, total in opened}
     bars = []
     for state in RefundState:
         count, total = sums.get(state, (0, Decimal(0)))
@@ -129,61 +199,29 @@ def _refunds(since: datetime) -> Chart:
         "refunds",
         gettext("Refunds by state and value"),
         gettext("US dollars"),
-        bars,
+        tuple(bars),
         said,
         gettext("What is owed for items that ended undelivered counts here by what became of it."),
     )
 
 
-def _time_to_undone(since: datetime) -> Chart:
-    undone = Cancellation.objects.filter(requested_at__gte=since, state=CancellationState.CONFIRMED)
-    spans = undone.order_by("-requested_at", "-pk").values_list("requested_at", "ended_at")[:LATEST]
-    return _spread(
-        "undone",
-        gettext("Time from ask to undone"),
-        gettext("Cancellations"),
-        spans,
-        gettext("How long it takes from the click until the item has come back."),
-    )
-
-
-def _callback_lag(since: datetime) -> Chart:
-    received = Delivery.objects.filter(received_at__gte=since).order_by("-received_at", "-pk")
-    spans = received.values_list("signed_at", "received_at")[:LATEST]
-    return _spread(
-        "lag",
-        gettext("Callback lag"),
-        gettext("Callbacks"),
-        spans,
-        gettext("How old AssetPay's callbacks are when they arrive."),
-    )
-
-
-def _spread(name: str, title: str, measure: str, spans: Iterable[Span], empty: str) -> Chart:
-    took = lengths(spans)
+def _spread(name: str, title: str, measure: str, spans: Iterable[tuple[Any, Any]], empty: str) -> Chart:
+    took = lengths((as_moment(start), as_moment(end)) for start, end in spans)
     counts = Counter(next(label for label, most in STEPS if length <= most) for length in took)
-    bars = [
+    bars = tuple(
         Bar(label, counts[label], str(counts[label]), "good" if most <= timedelta(minutes=5) else "note")
         for label, most in STEPS
-    ]
+    )
     of = gettext("the latest {count}").format(count=f"{LATEST:,}") if len(took) == LATEST else str(len(took))
     half, most = span_words(percentile(took, 50)), span_words(percentile(took, 90))
     said = gettext("Half within {half}, nine of ten within {most}, of {of}.").format(half=half, most=most, of=of)
     return Chart(name, title, measure, bars, said, empty)
 
 
-def _sendings(shown: Range, now: datetime) -> Chart:
-    truncate = TruncHour if shown.step < timedelta(days=1) else TruncDay
-    first = _step_start(now - shown.length, shown.step) + shown.step
-    sent = SendPermit.objects.filter(counts_until__gte=first, reserved_at__gte=first)
-    counted = (
-        sent.order_by().annotate(step=truncate("reserved_at", tzinfo=UTC)).values_list("step").annotate(Count("pk"))
-    )
-    counts = dict(counted)
-    steps = [first + number * shown.step for number in range(int(shown.length / shown.step))]
-    bars = [Bar(_step_words(step, shown), counts.get(step, 0), str(counts.get(step, 0))) for step in steps]
-    counting = SendPermit.objects.filter(counts_until__gt=now).count()
-    limit = settings.ASSETPAY_CANCELS_PER_MINUTE
+def _sendings(facts: ChartFacts, counting: int) -> Chart:
+    shown, limit, counts = facts.shown, facts.limit, dict(facts.sent)
+    steps = [facts.first + number * shown.step for number in range(int(shown.length / shown.step))]
+    bars = tuple(Bar(_step_words(step, shown), counts.get(step, 0), str(counts.get(step, 0))) for step in steps)
     unit = gettext("an hour") if shown.step < timedelta(days=1) else gettext("a day")
     most = int(limit * shown.step / timedelta(minutes=1))
     used = gettext("{counting} of {limit} a minute are in use now").format(counting=counting, limit=limit)

@@ -1,13 +1,15 @@
 """Which items an address of the worklist names: the list shows them, and a batch freezes the very same."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from django.utils.translation import gettext
 
 from withdrawals.forms import SearchForm
 from withdrawals.models import Batch, Item
+from withdrawals.models.item_names import Named
 from withdrawals.models.words import as_kept
 from withdrawals.views.worklist import TAB_BY_NAME, TABS, Items, Tab
 
@@ -16,11 +18,12 @@ from withdrawals.views.worklist import TAB_BY_NAME, TABS, Items, Tab
 class Found:
     """The items of an address at one moment, in words too; `problem` where the address could not be read in full.
 
-    `few` are the keys of what an id found, where they are few.
+    `few` are the keys of what an id found, where they are few; `named` is what was looked for among names.
     """
 
-    items: Items
+    holds: Callable[[], Items]
     few: tuple[int, ...]
+    named: Named | None
     matching: Items | None
     tab: Tab
     tab_asked: Tab
@@ -30,6 +33,11 @@ class Found:
     cursor: str
     problem: str
     now: datetime
+
+    @cached_property
+    def items(self) -> Items:
+        """All of them; to say so costs more than many a page, which reads its rows by a statement that is known."""
+        return self.holds()
 
     @property
     def by_tab(self) -> list[Items]:
@@ -58,20 +66,26 @@ def find_items(address: Mapping[str, str], *, now: datetime) -> Found:
         problem, tab = gettext("There is no such tab. This is what can be cancelled now."), TAB_BY_NAME["can"]
     matching, is_id = Item.objects.search(text) if text else (None, False)
     shown = TAB_BY_NAME["all"] if is_id else tab
-    items = shown.holds(now)
-    if matching is not None:
-        items = matching if is_id else items & matching
+
+    def holds() -> Items:
+        if matching is not None and is_id:
+            return matching
+        return shown.holds(now) if matching is None else shown.holds(now) & matching
+
     few = matching.few if matching is not None and is_id else ()
+    named = matching.named if matching is not None and not is_id else None
     batch = None
     if number := form.cleaned_data.get("batch"):
         batch = Batch.objects.filter(pk=number).first()
         if batch is None:
             problem = gettext("There is no such batch. This is the worklist.")
         else:
-            few, shown, items = (), TAB_BY_NAME["all"], Item.objects.filter(pk__in=batch.leftovers().values("item"))
+            few, named, shown = (), None, TAB_BY_NAME["all"]
+            leftovers = batch.leftovers().values("item")
     return Found(
-        items=items,
+        holds=holds if batch is None else lambda: Item.objects.filter(pk__in=leftovers),
         few=few,
+        named=named,
         matching=matching,
         tab=shown,
         tab_asked=tab,

@@ -1,6 +1,7 @@
 """The worklist, one row of it, and the request to cancel an item: now, or when allowed."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from django.contrib import messages
@@ -24,8 +25,9 @@ from withdrawals.views.finding import Found, find_items
 from withdrawals.views.fresh import keeps_fresh, keys_left
 from withdrawals.views.kept_pages import kept_page, may_be_kept
 from withdrawals.views.paging import BadCursor, Page, keyset_page
-from withdrawals.views.rows import beside, changes_at, facts_of, one_row, row_texts, tab_page
+from withdrawals.views.rows import beside, changes_at, facts_of, one_row, row_texts
 from withdrawals.views.saved_views import shown_views
+from withdrawals.views.tab_pages import count_named, tab_page
 from withdrawals.views.tables import Order, layout
 from withdrawals.views.worklist import TABS, ItemRow, count_up_to, for_rows, item_row
 
@@ -65,7 +67,9 @@ def items_page(request: DeskRequest, found: Found, *, problem: str = "", status:
     known = beside([*page.rows, *left], person=request.user, now=found.now)
     saved = shown_views(request, SavedList.ITEMS, lambda query: find_items(query, now=found.now).items)
     request.counts = count_desk(found.now)
-    if found.text and not found.is_id:
+    if found.named:
+        counts = dict(zip(TABS, count_named(found.named, found.now), strict=True))
+    elif found.text and not found.is_id:
         counts = {each: count_up_to(query) for each, query in zip(TABS, found.by_tab, strict=True)}
     else:
         counts = {each: str(getattr(request.counts, each.name)) for each in TABS}
@@ -105,12 +109,13 @@ def items_page(request: DeskRequest, found: Found, *, problem: str = "", status:
 
 def _page(found: Found, order: Order, cursor: str) -> tuple[Page[Any], Callable[[], list[Any]]]:
     """The page, and what its rows show: a whole tab's is made only where it is asked for."""
-    if order.by == "opened_at" and not found.text and found.batch is None:
-        of_tab = tab_page(found.tab, goes_down=order.goes_down, cursor=cursor, now=found.now)
-        return of_tab.page, of_tab.facts
+    if order.by == "opened_at" and found.batch is None and (found.named or not found.text):
+        named = found.named
+        of_tab = tab_page(found.tab, goes_down=order.goes_down, cursor=cursor, now=found.now, named=named)
+        return of_tab.page, cache(of_tab.facts)
     if order.by == "opened_at" and found.few:
         few = tab_page(found.tab, goes_down=order.goes_down, cursor=cursor, now=found.now, keys=found.few)
-        return few.page, few.facts
+        return few.page, cache(few.facts)
     items = facts_of(found.items)
     if order.by == "shown_price":
         items = facts_of(found.items.annotate(shown_price=ShownPrice("first_price", "price")), "shown_price")

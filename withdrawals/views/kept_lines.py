@@ -5,7 +5,7 @@ invalidated, and a right to follow a link belongs to what finds it. Its template
 zones, and nothing else of the page; a column that was not read is an error (`FETCH_RAISE`). Relative times are slots.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from datetime import datetime
 from typing import Any
 
@@ -17,13 +17,12 @@ from django.utils.translation import get_language
 
 from withdrawals.models import AuditEntry
 from withdrawals.models.prepared import Found, found_models
-from withdrawals.templatetags.kept import Slot
 from withdrawals.views.access import DeskRequest
-from withdrawals.views.rows import LinePage, Pieces, fill
+from withdrawals.views.rows import KeptText, LinePage, fill, kept_text
 
 # Each is one or two kilobytes of text.
 KEPT = 4_000
-LINES: dict[Hashable, Pieces] = {}
+LINES: dict[Hashable, KeptText] = {}
 OF_ENTRY = (
     "number",
     "at",
@@ -58,22 +57,31 @@ def line_texts(
 
     It is given `row` and `more`. In a page that is kept the relative times stay slots.
     """
+    line = line_maker(template, request=request, now=now, **more)
+    return [line(found, row) for row in found.rows]
+
+
+def line_maker(
+    template: str, *, request: DeskRequest, now: datetime, **more: Hashable
+) -> Callable[[Found[Any], tuple[Any, ...]], SafeString]:
+    """The same for one row of what was found at a time."""
     may_read = request.user.has_perm("withdrawals.read_document")
     look = (template, get_language(), get_current_timezone_name(), may_read, *more.items())
-    moment = None if getattr(request, "is_kept", False) else now
-    texts = []
-    for row in found.rows:
-        pieces = LINES.get((look, row))
-        if pieces is None:
+    is_kept = getattr(request, "is_kept", False)
+
+    def line(found: Found[Any], row: tuple[Any, ...]) -> SafeString:
+        kept = LINES.get((look, row))
+        if kept is None:
             perms = {"withdrawals": {"read_document": may_read}}
             shown = {"row": found.model(row), "desk": LinePage(), "perms": perms, **more}
-            pieces = Slot.split(get_template(template).render(shown))
+            kept = kept_text(get_template(template).render(shown))
             if len(LINES) >= KEPT:
                 LINES.clear()
-            LINES[look, row] = pieces
+            LINES[look, row] = kept
         # What a template made.
-        texts.append(SafeString("".join(fill(pieces, {}, moment))))
-    return texts
+        return SafeString(kept.text if is_kept else "".join(fill(kept.pieces, {}, now)))
+
+    return line
 
 
 def entry_texts(found: list[AuditEntry], *, request: DeskRequest, now: datetime, zone: Any) -> list[SafeString]:

@@ -8,8 +8,10 @@ person or second to the next (relative times, the way back, the form's token, wh
 filled when a page is made.
 """
 
+import logging
 from collections import namedtuple
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -25,12 +27,19 @@ from django.utils.translation import get_language
 from withdrawals.models import Cancellation, Item, Refund, Trade, User
 from withdrawals.models.cancellation import OPEN_STATES
 from withdrawals.models.item import cancel_window
-from withdrawals.models.prepared import Statement, converted, raw_rows_of, rows_of
+from withdrawals.models.prepared import rows_of
 from withdrawals.templatetags.desk import relative_in
 from withdrawals.templatetags.kept import Slot
 from withdrawals.views.access import DeskRequest, way_back
-from withdrawals.views.paging import PAGE_SIZE, Page, Place, ordered_from, page_at
-from withdrawals.views.worklist import TAB_BY_NAME, ItemRow, Items, Tab, presence_words, who_is_there
+from withdrawals.views.moulds import Mould, forms_of, mould, stand_in, title_of
+from withdrawals.views.worklist import (
+    ItemRow,
+    Items,
+    presence_words,
+    who_is_there,
+)
+
+log = logging.getLogger(__name__)
 
 OF_ITEM = (
     "pk",
@@ -78,7 +87,20 @@ Facts = _named("Facts", SHOWN)
 BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 # Each is a few kilobytes of text.
 KEPT = 2_000
+MOULDS = 500
 Pieces = tuple[str | datetime, ...]
+
+
+class KeptText(NamedTuple):
+    """What a template made, with its slots, and the same in pieces."""
+
+    text: str
+    pieces: Pieces
+
+
+def kept_text(text: str) -> KeptText:
+    """What a template made, to be kept."""
+    return KeptText(text, Slot.split(text))
 
 
 class Look(NamedTuple):
@@ -90,6 +112,15 @@ class Look(NamedTuple):
     zone: str
     is_ticked: bool = False
     notice: str = ""
+
+
+class KeptRow(NamedTuple):
+    """One row, and what of it a page says elsewhere too."""
+
+    kept: KeptText
+    has_ended: bool
+    title: str
+    why_not: str
 
 
 class LinePage:
@@ -105,53 +136,6 @@ class LinePage:
 def facts_of(items: Items, *more: str) -> QuerySet[Item, Any]:
     """All that the rows of these items show, but for their cancellations, and `more` to put them in order by."""
     return items.values_list(*SHOWN, *more, named=True)
-
-
-class TabPage(NamedTuple):
-    """A page of a whole tab in the order of age; its rows as the driver has them, until `facts` makes more of them."""
-
-    page: Page[Any]
-    statement: Statement
-
-    def facts(self) -> list[Any]:
-        """The rows as `facts_of` has them."""
-        return [Facts._make(converted(row, self.statement)) for row in self.page.rows]
-
-
-def tab_page(tab: Tab, *, goes_down: bool, cursor: str, now: datetime, keys: tuple[int, ...] = ()) -> TabPage:
-    """The page at `cursor`, or that of the items with these keys, by a statement that is written once.
-
-    Raises BadCursor.
-    """
-    values: dict[str, Any] = {"opened_by": now - cancel_window()} | ({"keys": keys} if keys else {})
-    statements = []
-
-    def read(goes_down: bool, place: Place | None) -> list[Any]:
-        at: dict[str, Any] = {} if place is None else dict(zip(("value", "key"), place, strict=True))
-        found, statement = raw_rows_of(_tab_rows, tab.name, goes_down, place is not None, **values, **at)
-        statements.append(statement)
-        return [Facts._make(row) for row in found]
-
-    def opened_at(row: Any) -> datetime:
-        moment: datetime = Facts._make(converted(row, statements[-1])).opened_at
-        return moment
-
-    page = page_at(read, kind=datetime, value_of=opened_at, newest_first=goes_down, cursor=cursor)
-    return TabPage(page, statements[-1])
-
-
-def _tab_rows(
-    name: str,
-    goes_down: bool,
-    has_place: bool,
-    opened_by: datetime,
-    keys: tuple[int, ...] = (),
-    value: datetime = BEFORE_ALL,
-    key: int = 0,
-) -> QuerySet[Item, Any]:
-    items = Item.objects.filter(pk__in=keys) if keys else TAB_BY_NAME[name].holds(opened_by + cancel_window())
-    place = (value, key) if has_place else None
-    return ordered_from(items, "opened_at", goes_down, place).values_list(*SHOWN)[: PAGE_SIZE + 1]
 
 
 class Beside(NamedTuple):
@@ -171,8 +155,8 @@ def beside(facts: Iterable[Any], *, person: User, now: datetime) -> Beside:
 
 def changes_at(facts: Iterable[Any], asked: Iterable[Any]) -> list[datetime]:
     """The moments at which these rows begin to say something else by themselves."""
-    due = [each.send_from for each in asked if each.state in OPEN_STATES]
-    return due + [fact.opened_at + cancel_window() for fact in facts]
+    due, window = [each.send_from for each in asked if each.state in OPEN_STATES], cancel_window()
+    return due + [fact.opened_at + window for fact in facts]
 
 
 def row_texts(
@@ -188,27 +172,49 @@ def row_texts(
 
     `known` is what stands beside them, where that has been read. In a page that is kept the slots stay.
     """
-    person = request.user
-    spoken = (get_language() or "", get_current_timezone_name())
-    look = Look(person.may("cancel_item"), person.may("cancel_in_bulk"), *spoken, is_ticked, notice)
-    known = known or beside(facts, person=person, now=now)
-    last = {asked.item_id: asked for asked in known.asked}
+    known = known or beside(facts, person=request.user, now=now)
     there = {pk: escape(words) for pk, words in known.there}
     is_kept = getattr(request, "is_kept", False)
     filled: dict[str, str] = {Slot.BACK: escape(way_back(request))}
     if not is_kept:
         filled[Slot.TOKEN] = get_token(request)
     texts = []
+    rows = kept_rows(facts, request=request, now=now, known=known, is_ticked=is_ticked, notice=notice)
+    for fact, row in zip(facts, rows, strict=True):
+        here = there.get(fact.pk, "")
+        if is_kept:
+            text = row.kept.text.replace(Slot.BACK, filled[Slot.BACK]).replace(Slot.HERE, here)
+        else:
+            filled[Slot.HERE] = here
+            text = "".join(fill(row.kept.pieces, filled, now))
+        # What a template made, and slots that are escaped.
+        texts.append(SafeString(text))
+    return texts
+
+
+def kept_rows(
+    facts: list[Any],
+    *,
+    request: DeskRequest,
+    now: datetime,
+    known: Beside,
+    is_ticked: bool = False,
+    notice: str = "",
+) -> list[KeptRow]:
+    """The rows of these facts as they are kept, made now where they are not."""
+    person, window = request.user, cancel_window()
+    spoken = (get_language() or "", get_current_timezone_name())
+    look = Look(person.may("cancel_item"), person.may("cancel_in_bulk"), *spoken, is_ticked, notice)
+    last = {asked.item_id: asked for asked in known.asked}
+    rows = []
     for fact in facts:
-        filled[Slot.HERE] = there.get(fact.pk, "")
         asked = last.get(fact.pk)
-        opens_at = fact.opened_at + cancel_window()
+        opens_at = fact.opened_at + window
         is_open = asked is not None and asked.state in OPEN_STATES
         since = stands_since((opens_at, asked.send_from) if is_open and asked else (opens_at,), now)
-        pieces = row_pieces(tuple(fact)[: len(SHOWN)], None if asked is None else tuple(asked), opens_at, since, look)
-        # What a template made, and slots that are escaped.
-        texts.append(SafeString("".join(fill(pieces, filled, None if is_kept else now))))
-    return texts
+        given = tuple(fact)[: len(SHOWN)]
+        rows.append(row_pieces(given, None if asked is None else tuple(asked), opens_at, since, look))
+    return rows
 
 
 def one_row(pk: int, *, request: DeskRequest, now: datetime, notice: str = "") -> SafeString:
@@ -227,11 +233,50 @@ def stands_since(moments: tuple[datetime, ...], now: datetime) -> datetime:
 @lru_cache(maxsize=KEPT)
 def row_pieces(
     facts: tuple[Any, ...], asked: tuple[Any, ...] | None, opens_at: datetime, since: datetime, look: Look
-) -> Pieces:
+) -> KeptRow:
     """One row as text and what goes between: a pure function, kept by its arguments.
 
     `opens_at` is there because the length of AssetPay's window, which `facts` do not hold, is a setting.
     """
+    if asked is not None or since != opens_at:
+        return _made_by_template(facts, asked, since, look)
+    # Nobody asked for it, and it is old enough: of such rows many have one shape.
+    named = Facts._make(facts)
+    shape = stand_in(named, 1)
+    known = _mould_of(shape, look)
+    if known is None:
+        return _made_by_template(facts, None, since, look)
+    forms = forms_of(named)
+    row = KeptRow(kept_text(known.mould.cast(forms)), known.like.has_ended, title_of(named), known.like.why_not)
+    if not known.is_proved:
+        by_template = _made_by_template(facts, None, since, look)
+        if row != by_template:
+            log.error("A row did not come out of its mould as its template makes it")
+            return by_template
+        known.is_proved = True
+    return row
+
+
+@dataclass
+class RowMould:
+    """The mould of all rows of one shape, one of them, and whether a real one has come out as its template makes it."""
+
+    mould: Mould
+    like: KeptRow
+    is_proved: bool = False
+
+
+@lru_cache(maxsize=MOULDS)
+def _mould_of(shape: Any, look: Look) -> RowMould | None:
+    """The mould of this shape; None where another row of it would not come out as the template makes it."""
+    other, window = stand_in(shape, 2), cancel_window()
+    like, unlike = (_made_by_template(tuple(each), None, each.opened_at + window, look) for each in (shape, other))
+    made = mould(like.kept.text, forms_of(shape))
+    fits = made.cast(forms_of(other)) == unlike.kept.text
+    return RowMould(made, like) if fits and like.why_not == unlike.why_not else None
+
+
+def _made_by_template(facts: tuple[Any, ...], asked: tuple[Any, ...] | None, since: datetime, look: Look) -> KeptRow:
     item = _made(Item, OF_ITEM, facts)
     item.trade = _made(Trade, OF_TRADE, facts[len(OF_ITEM) :])
     *_, refund_pk, refund_state = facts
@@ -247,7 +292,8 @@ def row_pieces(
         notice=look.notice,
     )
     shown = {"row": row, "desk": LinePage(), "who": Slot.HERE, "csrf_token": Slot.TOKEN, "ticked": look.is_ticked}
-    return Slot.split(get_template("items.html#item-row").render(shown))
+    kept = kept_text(get_template("items.html#item-row").render(shown))
+    return KeptRow(kept, item.has_ended, item.title, row.why_not)
 
 
 def _requests(keys: tuple[int, ...]) -> QuerySet[Cancellation, Any]:

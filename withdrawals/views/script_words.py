@@ -1,8 +1,9 @@
 """What the scripts of the pages say. They look each up by its English text; see `static/js/words.js`."""
 
 import json
+from functools import cache
 
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import get_language, gettext, gettext_noop
 
 SCRIPT_WORDS = (
     gettext_noop("Approve refund"),
@@ -44,6 +45,12 @@ SCRIPT_WORDS = (
 
 def script_words() -> str:
     """Those of them that are something else in the language of whoever looks, as JSON; empty where none is."""
+    return _in(get_language())
+
+
+@cache
+def _in(_language: str | None) -> str:
+    """The same in the language that is active."""
     said = {text: gettext(text) for text in SCRIPT_WORDS}
     other = {text: words for text, words in said.items() if words != text}
     return json.dumps(other, ensure_ascii=False) if other else ""

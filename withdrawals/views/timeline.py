@@ -5,17 +5,18 @@ As many of the latest moments as a reader looks at, and of the older ones all th
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from django.db.models import FETCH_RAISE, Q, QuerySet
 from django.utils.safestring import SafeString
+from django.utils.timezone import get_current_timezone
 
 from withdrawals.models import Attempt, AttemptOutcome, AuditEntry, Delivery, Note, Read, Verdict
-from withdrawals.models.prepared import Found, found_models
+from withdrawals.models.prepared import Found, as_moment, found_models
 from withdrawals.templatetags.timeline import MONEY, days_ago
 from withdrawals.views.access import DeskRequest
-from withdrawals.views.kept_lines import entries, line_texts
+from withdrawals.views.kept_lines import entries, line_maker
 
 # A screen or two.
 SHORT = 50
@@ -49,6 +50,7 @@ class Kind(NamedTuple):
     rows: Makes
     weighty: Makes | None
     at: str
+    key: str = "id"
 
 
 def _entries(trade: int) -> QuerySet[AuditEntry]:
@@ -104,7 +106,7 @@ def _all_notes(trade: int) -> QuerySet[Note]:
 
 # In the order in which they stand at one moment: the change above its cause.
 KINDS = (
-    Kind("change", _entries, _weighty_entries, "at"),
+    Kind("change", _entries, _weighty_entries, "at", "number"),
     Kind("call", _attempts, _weighty_attempts, "started_at"),
     Kind("callback", _deliveries, _weighty_deliveries, "received_at"),
     Kind("read", _reads, None, "read_at"),
@@ -123,6 +125,7 @@ class Moment:
     kind: str
     at: datetime
     found: Found[Any]
+    row: tuple[Any, ...]
     key: int
 
 
@@ -171,14 +174,20 @@ class Timeline:
     def days(self, *, request: DeskRequest, now: datetime) -> tuple[list[tuple[str, SafeString]], bool]:
         """The lines under the days that people think in, and whether something was left out."""
         moments, has_more = self.moments()
+        line_of = {
+            kind.name: line_maker("trade.html#timeline-line", request=request, now=now, kind=kind.name)
+            for kind in KINDS
+        }
+        zone, words_of = get_current_timezone(), dict[date, str]()
         days: list[tuple[str, list[SafeString]]] = []
         for moment in moments:
-            words = days_ago(moment.at, now)
+            day = moment.at.astimezone(zone).date()
+            if day not in words_of:
+                words_of[day] = days_ago(moment.at, now)
+            words = words_of[day]
             if not days or days[-1][0] != words:
                 days.append((words, []))
-            days[-1][1].extend(
-                line_texts("trade.html#timeline-line", moment.found, request=request, now=now, kind=moment.kind)
-            )
+            days[-1][1].append(line_of[moment.kind](moment.found, moment.row))
         # What a template made.
         return [(words, SafeString("".join(lines))) for words, lines in days], has_more
 
@@ -196,8 +205,10 @@ def timeline(trade: int, *, is_whole: bool) -> Timeline:
 
 def _moments(found: tuple[Found[Any] | None, ...]) -> Iterator[Moment]:
     for kind, rows in zip(KINDS, found, strict=True):
-        if rows is None:
+        if rows is None or not rows.rows:
             continue
+        at, key = rows.column(kind.at), rows.column(kind.key)
         for row in rows.rows:
-            made = rows.model(row)
-            yield Moment(kind.name, getattr(made, kind.at), rows._replace(rows=(row,)), made.pk)
+            moment = as_moment(row[at])
+            assert moment is not None  # noqa: S101 # no moment is without its time
+            yield Moment(kind.name, moment, rows, row, row[key])

@@ -3,7 +3,7 @@
 What may be done with a refund hangs on who looks and on how old its evidence is, so a page with one is made each time.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,15 +20,25 @@ from django.utils.translation import get_language, gettext
 from withdrawals.forms import NoteForm
 from withdrawals.models import Cancellation, Item, Refund, Trade, count_desk
 from withdrawals.models.cancellation import OPEN_STATES
-from withdrawals.models.prepared import Found, converted, found_models, raw_rows_of
+from withdrawals.models.prepared import Found, as_moment, converted, found_models, raw_rows_of
 from withdrawals.views.access import DeskRequest
+from withdrawals.views.kept_lines import line_texts
 from withdrawals.views.kept_pages import kept_page, may_be_kept
 from withdrawals.views.paging import LARGEST_KEY
 from withdrawals.views.pending import Customs, customs, pending_words
 from withdrawals.views.refunds import for_refund_rows, refund_row
-from withdrawals.views.rows import OF_ITEM, OF_TRADE, Beside, Facts, beside, changes_at, facts_of, row_texts
+from withdrawals.views.rows import (
+    OF_ITEM,
+    OF_TRADE,
+    Beside,
+    Facts,
+    beside,
+    changes_at,
+    facts_of,
+    kept_rows,
+    row_texts,
+)
 from withdrawals.views.timeline import Timeline, timeline
-from withdrawals.views.worklist import ItemRow
 
 # Each is some three kilobytes of text.
 KEPT = 1_000
@@ -40,15 +50,6 @@ OF_TRUTH = (
     "status_delivery__delivery_id",
     "status_read_id",
 )
-
-
-@dataclass(frozen=True)
-class Truth:
-    """The three truths of one item, and what its open cancellation waits for."""
-
-    row: ItemRow
-    pending: str
-    text: SafeString
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class TradePage:
         """The moments at which it says something else by itself."""
         facts = [Facts._make(each) for each in self.item_facts]
         end = self.customs.end if self.customs else None
-        accepted = [asked.accepted_at for asked in self.requests.models() if asked.accepted_at]
+        column = self.requests.column("accepted_at")
+        accepted = [moment for row in self.requests.rows if (moment := as_moment(row[column]))]
         tomorrow = now.astimezone(get_current_timezone()).date() + timedelta(days=1)
         midnight = datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=get_current_timezone())
         # Just beyond: what takes longer than usual is said of what took longer, not of what took as long.
@@ -144,18 +146,22 @@ def _requests(trade: int) -> QuerySet[Cancellation]:
 
 def _shown(page: TradePage, request: DeskRequest, now: datetime) -> dict[str, Any]:
     (trade,) = page.trade.models()
-    truths = list(_truths(page, request, now))
     days, has_more = page.timeline.days(request=request, now=now)
     facts = [Facts._make(each) for each in page.item_facts]
+    rows = kept_rows(facts, request=request, now=now, known=page.known)
     return {
         "trade": trade,
-        "rows": row_texts(facts, request=request, now=now, known=page.known),
-        "truths": truths,
+        "told": line_texts("trade.html#trade-told", page.trade, request=request, now=now)[0],
+        # What templates made.
+        "rows": SafeString("".join(row_texts(facts, request=request, now=now, known=page.known))),
+        "many": len(rows),
+        "truths": SafeString("".join(_truths(page, request, now))),
+        "named": tuple([(fact.pk, row.title) for fact, row in zip(facts, rows, strict=True)]),
         "refund_rows": _refund_rows(trade, request, now) if page.has_refunds else [],
         "timeline": page.timeline,
         "days": days,
         "has_more": has_more,
-        "why_not_whole": why_not_whole(request, [truth.row for truth in truths]),
+        "why_not_whole": why_not_whole(request, [(row.has_ended, row.title, row.why_not) for row in rows]),
         # What a form that was refused brought stands at an address that cannot be asked for.
         "is_live": request.method == "GET",
     }
@@ -166,39 +172,38 @@ def _refund_rows(trade: Trade, request: DeskRequest, now: datetime) -> list[Any]
     return [refund_row(refund, person=request.user, now=now) for refund in refunds]
 
 
-def _truths(page: TradePage, request: DeskRequest, now: datetime) -> Iterable[Truth]:
-    person, may_read = request.user, request.user.has_perm("withdrawals.read_document")
-    last = {asked.item_id: (asked, raw) for asked, raw in zip(page.requests.models(), page.requests.rows, strict=True)}
-    for item, raw in zip(page.items.models(), page.items.rows, strict=True):
-        asked, raw_asked = last.get(item.pk, (None, None))
-        pending = pending_words(asked, page.customs, now) if asked and page.customs else ""
-        row = ItemRow(
-            item=item,
-            cancellation=asked,
-            refund=getattr(item, "refund", None),
-            refusal=item.cancel_refusal(now),
-            may_cancel=person.may("cancel_item"),
-            may_select=person.may("cancel_in_bulk"),
-            now=now,
-        )
-        key = (raw, raw_asked, pending, may_read, get_language(), get_current_timezone_name())
+def _truths(page: TradePage, request: DeskRequest, now: datetime) -> Iterable[SafeString]:
+    may_read = request.user.has_perm("withdrawals.read_document")
+    spoken = (get_language(), get_current_timezone_name())
+    item_id, state, pk = page.requests.column("item_id"), page.requests.column("state"), page.items.column("id")
+    last = {raw[item_id]: raw for raw in page.requests.rows}
+    for raw in page.items.rows:
+        raw_asked = last.get(raw[pk])
+        is_open = raw_asked is not None and raw_asked[state] in OPEN_STATES
+        pending = ""
+        if is_open and page.customs and raw_asked:
+            pending = pending_words(page.requests.model(raw_asked), page.customs, now)
+        key = (raw, raw_asked, pending, may_read, *spoken)
         text = TRUTHS.get(key)
         if text is None:
             perms = {"withdrawals": {"read_document": may_read}}
-            shown = {"item": item, "asked": asked, "pending": pending, "perms": perms}
+            asked = page.requests.model(raw_asked) if raw_asked else None
+            shown = {"item": page.items.model(raw), "asked": asked, "pending": pending, "perms": perms}
             text = SafeString(get_template("trade.html#truth-row").render(shown))  # what a template made
             if len(TRUTHS) >= KEPT:
                 TRUTHS.clear()
             TRUTHS[key] = text
-        yield Truth(row, pending, text)
+        yield text
 
 
-def why_not_whole(request: DeskRequest, rows: list[ItemRow]) -> str:
-    """Why the trade cannot be cancelled as a whole, for its button; the action decides by itself."""
+def why_not_whole(request: DeskRequest, rows: Sequence[tuple[bool, str, str]]) -> str:
+    """Why the trade cannot be cancelled as a whole, for its button; the action decides by itself.
+
+    Of each item: whether it has ended, its title, and why it cannot be cancelled.
+    """
     if not request.user.may("cancel_in_bulk"):
         return gettext("Your role may look, not cancel. Agents and supervisors can.")
-    unended = [row for row in rows if not row.item.has_ended]
+    unended = [(title, why_not) for has_ended, title, why_not in rows if not has_ended]
     if not unended:
         return gettext("Everything of this trade has ended.")
-    blocked = next((row for row in unended if row.why_not), None)
-    return f"{blocked.item.title}: {blocked.why_not}" if blocked else ""
+    return next((f"{title}: {why_not}" for title, why_not in unended if why_not), "")

@@ -111,7 +111,8 @@ def trade_cancel(request: DeskRequest, pk: int) -> HttpResponse:
         "form": form,
         "unended": [row for row in rows if not row.item.has_ended],
         "ended": [row for row in rows if row.item.has_ended],
-        "refusal": refusal or why_not_whole(request, rows),
+        "refusal": refusal
+        or why_not_whole(request, [(row.item.has_ended, row.item.title, row.why_not) for row in rows]),
         "back": reverse("trade_detail", args=[pk]),
     }
     return dialog_answer(request, "trade_cancel.html", "whole-dialog", context, status=status)

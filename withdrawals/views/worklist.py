@@ -76,7 +76,11 @@ TAB_BY_NAME = {tab.name: tab for tab in TABS}
 
 def count_up_to(items: Items) -> str:
     """How many there are, in words of a few signs: exact as far as anybody would read."""
-    number = items.order_by()[: COUNTED + 1].count()
+    return up_to_counted(items.order_by()[: COUNTED + 1].count())
+
+
+def up_to_counted(number: int) -> str:
+    """Such a number in words."""
     return str(number) if number <= COUNTED else f"{COUNTED}+"
 
 
