@@ -65,7 +65,7 @@ def measure_live(person: User) -> list[Row]:
 
 
 def _screen(port: int, session: str, items: list[int], ends_at: float, number: int, answers: list[int]) -> None:
-    """One browser: its page asks for itself, as static/js/live.js does. Each time over a new connection."""
+    """One browser: its page asks for itself, as static/js/live.js does, over a connection that is kept."""
     headers = {
         "Cookie": f"{settings.SESSION_COOKIE_NAME}={session}",
         "Host": "localhost",
@@ -75,17 +75,17 @@ def _screen(port: int, session: str, items: list[int], ends_at: float, number: i
         "X-Live": ",".join(map(str, items)),
     }
     time.sleep(EVERY_SECONDS * number / AGENTS)
+    caller = HTTPConnection("127.0.0.1", port, timeout=30)
     while time.monotonic() < ends_at:
         next_at = time.monotonic() + EVERY_SECONDS
-        caller = HTTPConnection("127.0.0.1", port, timeout=30)
         caller.request("GET", ADDRESS, headers=headers)
         response = caller.getresponse()
         response.read()
         answers.append(response.status)
         if response.status == HTTPStatus.OK:
             headers["If-None-Match"] = response.headers["ETag"]
-        caller.close()
         time.sleep(max(0.0, next_at - time.monotonic()))
+    caller.close()
 
 
 def _change(person: User, items: list[int], every: float, ends_at: float) -> None:
