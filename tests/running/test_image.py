@@ -124,6 +124,16 @@ def test_the_commands_of_the_image_run_on_a_file_system_that_they_cannot_write(
         "DATABASE_URL_FILE": str(tmp_path / "DATABASE_URL"),
     }
     before = sorted(image.rglob("*"))
+
+    def is_healthy() -> bool:
+        command = re.search(r"^HEALTHCHECK .+CMD (\[.+\])$", DOCKERFILE, flags=re.M)
+        assert command is not None
+        checked = subprocess.run(
+            json.loads(command[1]), cwd=image, env=environment, capture_output=True, text=True, check=False
+        )
+        return checked.returncode == 0
+
+    assert not is_healthy(), "well before anybody listens"
     web = subprocess.Popen(
         [sys.executable, *web_arguments(), "--bind", f"127.0.0.1:{port}"],
         cwd=image,
@@ -132,20 +142,8 @@ def test_the_commands_of_the_image_run_on_a_file_system_that_they_cannot_write(
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    checks: list[subprocess.CompletedProcess[str]] = []
-
-    def is_healthy() -> bool:
-        command = re.search(r"^HEALTHCHECK .+CMD (\[.+\])$", DOCKERFILE, flags=re.M)
-        assert command is not None
-        checked = subprocess.run(
-            json.loads(command[1]), cwd=image, env=environment, capture_output=True, text=True, check=False
-        )
-        checks.append(checked)
-        return checked.returncode == 0
-
     try:
         wait_until(is_healthy)
-        assert checks[0].returncode == 1, "unwell before anybody listens"
         page = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         page.request("GET", "/accounts/login/", headers={"Host": "desk.example", "X-Forwarded-Proto": "https"})
         style = re.search(r'href="(/static/app\.[0-9a-f]+\.css)"', page.getresponse().read().decode())
