@@ -11,7 +11,7 @@ run: ## the live demo: desk, workers, clock and sandbox; Ctrl+C stops them all
 serve: ## the desk itself, from .env, plain HTTP on 127.0.0.1:$PORT
 	@scripts/serve.sh
 
-test: ## every fast test: on PostgreSQL where there is one, and at the same time on SQLite with the browser tests
+test: ## every fast test: on PostgreSQL where there is one, then on SQLite with the browser tests
 	@scripts/test.sh
 
 check: ## format, lint, types, imports, templates, migrations, settings for production, lock file
