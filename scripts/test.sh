@@ -1,6 +1,6 @@
 #!/bin/sh
-# `make test`: what touches the database on PostgreSQL, and at the same time the same and the rest on SQLite.
-# The run that failed is shown last, so that the last line is always pytest's own and tells the truth.
+# `make test`: what touches the database on PostgreSQL, then the same and the rest on SQLite.
+# Stops after a run that failed, so that the last line is always pytest's own and tells the truth.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -24,29 +24,25 @@ if [ -z "$chromium" ]; then
     fi
 fi
 
-# Two runs at once, as many tests wait for processes and pages. PostgreSQL's has more to do, so it gets one process more.
-# Most modules stay in one process, for what their tests share; the longest come first (tests/conftest.py), so that all
-# end together.
-cores=$(getconf _NPROCESSORS_ONLN)
-on_sqlite() {
-    "$@" pytest -n "$cores" --no-loadscope-reorder -m "$tests"
-}
-on_both() {
-    # What says the same on any database is said once.
-    tests="not soak and (browser or not any_database)"
-    on_sqlite python scripts/at_once.py "$@" pytest -n "$((cores + 1))" --no-loadscope-reorder \
-        -m "(main_job or not browser) and not soak" --ignore tests/assetpay --ignore tests/sandbox --and
+# Many tests wait for processes and pages: one more at a time than there are cores keeps those busy. Most modules
+# stay in one process, for what their tests share; the longest come first (tests/conftest.py), so that all end together.
+set -- pytest -n "$(($(getconf _NPROCESSORS_ONLN) + 1))" --no-loadscope-reorder
+
+tests="not soak"
+on_postgres() {
+    "$@" -m "(main_job or not browser) and not soak" --ignore tests/assetpay --ignore tests/sandbox
+    # What says the same on any database has been said.
+    tests="$tests and (browser or not any_database)"
 }
 
 if [ -n "${TEST_POSTGRES_URL:-}" ]; then
-    on_both env "DATABASE_URL=$TEST_POSTGRES_URL"
+    on_postgres env "DATABASE_URL=$TEST_POSTGRES_URL" "$@"
 elif python tests/postgres.py --available; then
-    on_both python tests/postgres.py
+    on_postgres python tests/postgres.py "$@"
 elif [ "${REQUIRE_POSTGRES:-}" = 1 ]; then
     echo "REQUIRE_POSTGRES=1, but no PostgreSQL: set TEST_POSTGRES_URL or install the package postgresql." >&2
     exit 1
 else
     echo "PostgreSQL left out: neither TEST_POSTGRES_URL nor PostgreSQL's own programs are here."
-    tests="not soak"
-    on_sqlite env
 fi
+exec "$@" -m "$tests"

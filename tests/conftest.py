@@ -167,7 +167,7 @@ def name_of_migrated() -> str:
 
 
 def pytest_configure() -> None:
-    """Told to stop (`scripts/at_once.py`), the first process tidies up as after Ctrl+C."""
+    """Told to stop (`tests/postgres.py`), the first process tidies up as after Ctrl+C."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
