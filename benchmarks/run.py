@@ -43,7 +43,7 @@ def run(*, items: int, only: set[str], folder: Path) -> str:
         "rival": lambda: measure_rival(folder),
         "live": lambda: measure_live(person),
         "export": lambda: measure_export(person),
-        "start": measure_start,
+        "start": lambda: measure_start(folder),
         "servers": measure_servers,
         "audit": lambda: measure_audit(person),
     }

@@ -9,7 +9,8 @@ from functools import wraps
 from hashlib import sha256
 from typing import Any, Concatenate
 
-from django.db.models import Count, Max, Model, Q, QuerySet, Subquery, Sum, Value
+from django.db.models import Count, Max, Model, Q, QuerySet, StringAgg, Subquery, Sum, TextField, Value
+from django.db.models.functions import Cast, JSONArray
 from django.http import HttpResponse, HttpResponseBase
 from django.utils import timezone
 
@@ -65,34 +66,32 @@ def desk_version(person: User, now: datetime) -> str:
     Each fact is an entry of the audit log, whose head only grows. Beside it count what the clock moves (an item that
     becomes old enough, a request whose moment has come), where the open requests stand, and who else is there.
     """
-    ((number, *moved),) = rows_of(_head, aged_by=now - cancel_window())
-    waiting = rows_of(_waiting, now=now)
-    there = rows_of(_there, person=person.pk, since=now - PRESENT_FOR)
-    rest = (person.pk, moved, waiting, there, int(now.timestamp()) // LOOK_ANYWAY_SECONDS)
+    now_and_then = int(now.timestamp()) // LOOK_ANYWAY_SECONDS
+    asked = {"now": now, "aged_by": now - cancel_window(), "person": person.pk, "since": now - PRESENT_FOR}
+    ((number, *moved),) = rows_of(_moved, **asked)
+    rest = (person.pk, moved, now_and_then)
     return f"{number}-{sha256(repr(rest).encode()).hexdigest()[:16]}"
 
 
-def _head(aged_by: datetime) -> QuerySet[AuditHead, Any]:
-    """The number of the last fact, the youngest item that is old enough, and the newest request."""
+def _moved(now: datetime, aged_by: datetime, person: int, since: datetime) -> QuerySet[AuditHead, Any]:
+    """The number of the last fact, the youngest item that is old enough, the newest request, where the open requests
+    stand, and who else is where; in one row.
+    """
     aged = Item.objects.filter(opened_at__lte=aged_by).order_by("-opened_at", "-pk").values("pk")[:1]
     newest = Cancellation.objects.order_by("-pk").values("pk")[:1]
-    head = AuditHead.objects.annotate(aged=Subquery(aged), newest=Subquery(newest))
-    return head.filter(pk=1).values_list("number", "aged", "newest")
+    one_group = Cancellation.objects.open().order_by().annotate(all=Value(1)).values("all")
+    due = Count("pk", filter=Q(send_from__lte=now))
+    waiting = one_group.annotate(told=_as_text(Count("pk"), Sum("pk"), due, Max("changed_at"))).values("told")
+    others = Presence.objects.of_others(person, since=since).order_by().annotate(all=Value(1)).values("all")
+    places = _as_text("person", "item", "trade")
+    there = others.annotate(told=StringAgg(places, Value(","))).values("told")
+    facts = {"aged": aged, "newest": newest, "waiting": waiting, "there": there}
+    head = AuditHead.objects.annotate(**{name: Subquery(rows) for name, rows in facts.items()})
+    return head.filter(pk=1).values_list("number", *facts)
 
 
-def _waiting(now: datetime) -> QuerySet[Cancellation, Any]:
-    """Where the open requests stand, in one row; none where there are none."""
-    one_group = Cancellation.objects.open().order_by().values_list(Value(1))
-    return one_group.annotate(
-        many=Count("pk"),
-        keys=Sum("pk"),
-        latest=Max("changed_at"),
-        due=Count("pk", filter=Q(send_from__lte=now)),
-    )
-
-
-def _there(person: int, since: datetime) -> QuerySet[Presence, Any]:
-    return Presence.objects.of_others(person, since=since).values_list("person", "item", "trade")
+def _as_text(*parts: Any) -> Cast:
+    return Cast(JSONArray(*parts), TextField())
 
 
 def rows_left[Row: Model](request: DeskRequest, queryset: QuerySet[Row], shown: Iterable[Row]) -> list[Row]:
