@@ -206,7 +206,9 @@ elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     # others: PostgreSQL ends its session, and nothing of it has happened.
     waits = {"lock_timeout": 5_000, "statement_timeout": 30_000, "idle_in_transaction_session_timeout": 10_000}
     DATABASES["default"]["OPTIONS"] = {
-        "options": " ".join(f"-c {name}={milliseconds}" for name, milliseconds in waits.items()) + " -c timezone=UTC"
+        "options": " ".join(f"-c {name}={milliseconds}" for name, milliseconds in waits.items()) + " -c timezone=UTC",
+        # A statement of those in models/prepared.py is kept by the server once it has come this often in a session.
+        "prepare_threshold": 2,
     }
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 else:

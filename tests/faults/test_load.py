@@ -38,7 +38,8 @@ class Desk:
 
 @pytest.fixture
 def desk(database_url: str) -> Iterator[Desk]:
-    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "assetpay_admin.settings", "DATABASE_URL": database_url}
+    module = os.environ.get("DESK_SETTINGS", "assetpay_admin.settings")
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": module, "DATABASE_URL": database_url}
     command = [sys.executable, "-m", "gunicorn", "assetpay_admin.wsgi", "--bind", "127.0.0.1:0", "--workers", "2"]
     command += ["--worker-class", "gthread", "--threads", "4", "--graceful-timeout", "12", "--no-control-socket"]
     with Path(os.devnull).open("w") as nowhere:

@@ -11,7 +11,7 @@ import time_machine
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_totp_secret, hotp_value
 from django.conf import LazySettings
-from django.contrib.auth.hashers import MD5PasswordHasher, PBKDF2PasswordHasher
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
@@ -20,7 +20,6 @@ from tests.factories import PASSWORD, UserFactory
 from tests.faults.door import runs
 from tests.faults.test_load import Desk
 from withdrawals.accounts import plain_spelling
-from withdrawals.models import User
 
 LOGIN = "/accounts/login/"
 TOO_MANY = "Too many failed login attempts"
@@ -164,9 +163,10 @@ def test_f62_known_and_unknown_accounts_cost_the_same_work_and_get_the_same_word
 
 
 @pytest.fixture
-def trusts_one_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server that is started next believes its one proxy about addresses."""
+def told_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server that is started next believes its one proxy about addresses, and looks at a password quickly."""
     monkeypatch.setenv("TRUSTED_PROXY_COUNT", "1")
+    monkeypatch.setenv("DESK_SETTINGS", "tests.faults.quick_passwords")
 
 
 def posted(browser: httpx.Client, path: str, **form: str) -> httpx.Response:
@@ -188,7 +188,7 @@ def at_once[Outcome](many: int, act: Callable[[int], Outcome]) -> list[Outcome]:
         return list(pool.map(act, range(many)))
 
 
-def test_f62_two_processes_share_one_counter(trusts_one_proxy: None, desk: Desk, transactional_db: None) -> None:
+def test_f62_two_processes_share_one_counter(told_server: None, desk: Desk, transactional_db: None) -> None:
     person = UserFactory()
     browsers = [browser_of(desk, number) for number in range(16)]
 
@@ -204,12 +204,9 @@ def test_f62_two_processes_share_one_counter(trusts_one_proxy: None, desk: Desk,
 
 @pytest.mark.parametrize("kind", ["app", "recovery"])
 def test_f64_a_code_opens_one_session_in_two_processes(
-    trusts_one_proxy: None, desk: Desk, transactional_db: None, kind: str
+    told_server: None, desk: Desk, transactional_db: None, kind: str
 ) -> None:
     person, secret = UserFactory(), generate_totp_secret()
-    # The server does not know the tests' quick hasher.
-    hashed = PBKDF2PasswordHasher().encode(PASSWORD, "salt-of-the-tests")
-    User.objects.filter(pk=person.pk).update(password=hashed)
     TOTP.activate(person, secret)
     codes = RecoveryCodes.activate(person).generate_codes()
     browsers = [browser_of(desk, number) for number in range(4)]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.db.models import QuerySet
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -54,6 +55,39 @@ def test_a_list_of_keys_may_have_any_length() -> None:
         asked = tuple(keys[:many])
         assert rows_of(by_keys, keys=asked, name=trade.assetpay_id) == list(by_keys(asked, trade.assetpay_id))
     assert rows_of(by_keys, keys=tuple(keys), name="another") == []
+
+
+def by_reason(reason: str, since: datetime) -> QuerySet[Item, Any]:
+    """A constant that looks like a mark."""
+    return Item.objects.filter(name=reason, opened_at__gte=since).values_list("pk")
+
+
+@pytest.mark.parametrize("reason", ["50% off %s", "100%%", "it's"])
+def test_a_constant_may_look_like_a_mark(reason: str) -> None:
+    item, _ = ItemFactory(name=reason), ItemFactory()
+
+    for _ in range(4):
+        assert rows_of(by_reason, reason, since=item.opened_at) == [(item.pk,)]
+
+
+def by_part(name: str) -> QuerySet[Item, Any]:
+    """What has this text in its name."""
+    return Item.objects.filter(name__contains=name).values_list("pk")
+
+
+def test_postgresql_plans_a_statement_once_and_knows_its_constants_but_looks_anew_for_each_text() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite's driver keeps statements by itself")
+    for minutes in range(5):
+        rows_of(by_age, str(Status.PENDING), since=ago(minutes=minutes))
+        rows_of(by_part, name=f"name {minutes}")
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements")
+        kept = [statement for (statement,) in cursor.fetchall()]
+    (planned,) = [statement for statement in kept if '"opened_at" >= $1' in statement and '"price"' in statement]
+    assert f"'{Status.PENDING}'" in planned
+    assert not [statement for statement in kept if " LIKE " in statement]
 
 
 def test_a_value_that_is_changed_on_its_way_is_refused() -> None:

@@ -14,6 +14,8 @@ from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models import Field, Model
 from django.db.models.base import ModelState
 
+from withdrawals.models.prepared import planned_once
+
 Converters = tuple[tuple[int, tuple[Callable[..., Any], ...], Any], ...]
 # The attribute that holds a column's value, the kind of value that the database takes as it is, if there is one, and
 # what makes of any other what the database takes.
@@ -64,7 +66,7 @@ def write_columns(rows: Sequence[Model], names: Sequence[str]) -> None:
     model = type(rows[0])
     statement, writers = _update(model, tuple(names))
     values = [[*_values(row, writers), row.pk] for row in rows]
-    with connection.cursor() as cursor:
+    with planned_once() as cursor:
         cursor.executemany(statement, values)
         if cursor.rowcount not in (-1, len(rows)):
             raise RuntimeError(f"{len(rows)} rows of {model.__name__} were to be written, {cursor.rowcount} were.")
@@ -89,7 +91,7 @@ def _insert(rows: Sequence[Model], otherwise: str) -> list[tuple[Any, ...]]:
     """The keys of the rows that were inserted, in their order."""
     beginning, marks, writers = _insertion(type(rows[0]))
     statement = f"{beginning} {', '.join([marks] * len(rows))} {otherwise} RETURNING id"
-    with connection.cursor() as cursor:
+    with planned_once() as cursor:
         cursor.execute(statement, [value for row in rows for value in _values(row, writers)])
         keys: list[tuple[Any, ...]] = cursor.fetchall()
     return keys

@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from withdrawals.models.cancellation import CancellationState
 from withdrawals.models.delivery import UNAPPLIED, WARN_FOR, Verdict
 from withdrawals.models.item import cancel_window
+from withdrawals.models.prepared import planned_once
 from withdrawals.models.refund_rules import OWED_REFUNDS
 from withdrawals.models.status import FINAL
 
@@ -62,7 +63,7 @@ def count_desk(now: datetime) -> Counts:
     """
     opened_at = connection.ops.adapt_datetimefield_value(now - cancel_window())
     since = connection.ops.adapt_datetimefield_value(now - WARN_FOR)
-    with connection.cursor() as cursor:
+    with planned_once() as cursor:
         cursor.execute(COUNTING, [opened_at, since, opened_at])
         items, ended, waiting, young, is_open, is_open_waiting, is_open_young, *others = cursor.fetchone()
     soon = young - is_open_young

@@ -1,15 +1,19 @@
 """Statements that Django writes once and that are then asked again and again, with other values.
 
 To write a statement costs Django more than the database needs to answer it. It stays Django's: `rows_of` has it
-written twice with stand-ins in the place of the values, and so learns where each value goes.
+written twice with stand-ins in the place of the values, and so learns where each value goes. PostgreSQL, which takes
+longer to plan a statement than to answer it, plans it once too.
 """
 
+import re
 from collections.abc import Callable, Hashable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import count
 from typing import Any, NamedTuple
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Model, QuerySet
 from django.db.models.query import ModelIterable, get_related_populators
 
@@ -35,6 +39,11 @@ class Statement(NamedTuple):
     makes: Callable[[tuple[Any, ...]], Any] | None = None
     # Of such a model, without those that hang on it.
     columns: tuple[str, ...] = ()
+
+    @property
+    def seeks_text(self) -> bool:
+        """Whether it looks for a text within others: how that is found best hangs on the text."""
+        return any(form != AS_IT_IS for *_, form in self.places)
 
 
 class Found[Row: Model](NamedTuple):
@@ -80,9 +89,23 @@ def raw_rows_of(makes: Makes, *shape: Hashable, **values: Value) -> tuple[list[t
     """The same as the database's driver has them; `converted` makes of each what Python holds."""
     forms = tuple(_form(name, value) for name, value in values.items())
     statement = _written(makes, shape, forms, connection.vendor)
-    with connection.cursor() as cursor:
+    with connection.cursor() if statement.seeks_text else planned_once() as cursor:
         cursor.execute(statement.sql, _filled(statement, _flat(values)))
         return cursor.fetchall(), statement
+
+
+def planned_once() -> CursorWrapper:
+    """A cursor whose statements PostgreSQL keeps for its session, with the plan, once they have come a few times.
+
+    Values go beside the statement then, not in its text. SQLite's driver keeps the latest by itself.
+    """
+    cursor = connection.cursor()
+    if connection.vendor == "postgresql":
+        # Only there is its driver needed.
+        from django.db.backends.postgresql.base import ServerBindingCursor  # noqa: PLC0415
+
+        cursor.cursor = ServerBindingCursor(connection.connection)  # type: ignore[call-arg] # the stubs know the older driver's
+    return cursor
 
 
 def count_each(counted: Sequence[tuple[Makes, tuple[Hashable, ...]]], /, **values: Value) -> list[int]:
@@ -156,7 +179,32 @@ def _written(makes: Makes, shape: tuple[Hashable, ...], forms: tuple[Form, ...],
     # A value that was changed on its way would stand in the statement as it was the first time.
     if _filled(statement, flat_others) != list(others):
         raise RuntimeError(f"{makes} does not pass its values on as they are.")
-    return statement
+    return statement if vendor == "sqlite" else _with_constants(statement)
+
+
+def _with_constants(statement: Statement) -> Statement:
+    """The same with all that are no values in its text, as Django writes them for PostgreSQL anyway.
+
+    A plan that is kept knows no parameter, so it would not see that an index holds just the rows with this constant.
+    """
+    from django.db.backends.postgresql.psycopg_any import mogrify  # noqa: PLC0415 # only there is its driver needed
+
+    places = {place: (number, form) for place, number, form in statement.places}
+    written: list[str] = []
+    kept: list[Any] = []
+    moved: list[tuple[int, int, str]] = []
+    number_of_mark = count()
+    for part in re.split("(%%|%s)", statement.sql):
+        if part != "%s":
+            written.append(part)
+        elif (place := next(number_of_mark)) in places:
+            moved.append((len(kept), *places[place]))
+            kept.append(statement.parameters[place])
+            written.append(part)
+        else:
+            literal = mogrify("%s", [statement.parameters[place]], connection.connection)
+            written.append(literal.replace("%", "%%"))
+    return statement._replace(sql="".join(written), parameters=tuple(kept), places=tuple(moved))
 
 
 def _stand_ins(forms: tuple[Form, ...], turn: int) -> dict[str, Value]:

@@ -24,7 +24,7 @@ LIVE_HEADER = "X-Live"
 # As many rows as any page keeps on its screen, and a few more.
 MOST_ROWS = 200
 # What time alone changes, beyond what the version names, is shown after at most so long.
-LOOK_ANYWAY_SECONDS = 30
+LOOK_ANYWAY_SECONDS = 60
 
 
 def asks_for_itself(request: Any) -> bool:
@@ -67,8 +67,8 @@ def desk_version(person: User, now: datetime) -> str:
     becomes old enough, a request whose moment has come), where the open requests stand, and who else is there.
     """
     now_and_then = int(now.timestamp()) // LOOK_ANYWAY_SECONDS
-    asked = {"now": now, "aged_by": now - cancel_window(), "person": person.pk, "since": now - PRESENT_FOR}
-    ((number, *moved),) = rows_of(_moved, **asked)
+    aged_by, since = now - cancel_window(), now - PRESENT_FOR
+    ((number, *moved),) = rows_of(_moved, now=now, aged_by=aged_by, person=person.pk, since=since)
     rest = (person.pk, moved, now_and_then)
     return f"{number}-{sha256(repr(rest).encode()).hexdigest()[:16]}"
 
