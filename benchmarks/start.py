@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from statistics import median
 
+from django.db import connection
+
 from benchmarks.report import Row
 
 ROUNDS = 5
@@ -15,6 +17,8 @@ import json, time
 started = time.perf_counter()
 {make}
 from io import BytesIO
+from django.db import connection
+connection.ensure_connection()
 answer = []
 environ = {{"REQUEST_METHOD": "GET", "PATH_INFO": "{path}", "SERVER_NAME": "localhost", "SERVER_PORT": "80",
            "HTTP_HOST": "localhost", "wsgi.input": BytesIO(), "wsgi.errors": None, "wsgi.url_scheme": "http"}}
@@ -27,7 +31,7 @@ DESK = "from assetpay_admin.wsgi import application"
 BARE = """
 from django.conf import settings
 settings.configure(SECRET_KEY="x" * 50, ALLOWED_HOSTS=["*"], ROOT_URLCONF="__main__", USE_TZ=True,
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    DATABASES={"default": DATABASE},
     INSTALLED_APPS=["django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes",
         "django.contrib.sessions", "django.contrib.messages", "django.contrib.staticfiles"],
     MIDDLEWARE=["django.middleware.security.SecurityMiddleware",
@@ -44,13 +48,16 @@ application = get_wsgi_application()
 
 
 def measure_start(folder: Path) -> list[Row]:
-    """Both in turn, each in a process of its own, with the libraries of the product alone, as the image has them."""
+    """Both in turn on the same database, each in a process of its own, with a connection when it answers.
+
+    Their libraries are those of the product alone, as the image has them.
+    """
     python = _product_python(folder.absolute() / "product")
     ours, bare = [], []
     _run(python, MEASURE.format(make=DESK, path="/health/live"))
     for _ in range(ROUNDS):
         ours.append(_run(python, MEASURE.format(make=DESK, path="/health/live")))
-        bare.append(_run(python, MEASURE.format(make=BARE, path="/")))
+        bare.append(_run(python, MEASURE.format(make=_bare(), path="/")))
     (seconds, memory), (bare_seconds, bare_memory) = (
         [median(each) for each in zip(*runs, strict=True)] for runs in (ours, bare)
     )
@@ -64,6 +71,12 @@ def measure_start(folder: Path) -> list[Row]:
         ),
         Row("memory / bare Django", memory / bare_memory, "x", 3, detail=f"{memory:.0f} MiB to {bare_memory:.0f} MiB"),
     ]
+
+
+def _bare() -> str:
+    database = connection.settings_dict
+    place = {name: database[name] for name in ("ENGINE", "NAME", "USER", "PASSWORD", "HOST", "PORT")}
+    return f"DATABASE = {place | {'NAME': str(place['NAME'])}!r}\n{BARE}"
 
 
 def _product_python(home: Path) -> Path:
