@@ -400,7 +400,8 @@ for name, value in (
 ):
     if not (value.isascii() and value.isprintable() and " " not in value):
         raise refuse(name, "must be plain characters without blanks; it travels in a header.")
-ASSETPAY_CANCELS_PER_MINUTE = whole_number("ASSETPAY_CANCELS_PER_MINUTE", 10, least=1, most=6_000)
+MOST_CANCELS_PER_MINUTE = 6_000
+ASSETPAY_CANCELS_PER_MINUTE = whole_number("ASSETPAY_CANCELS_PER_MINUTE", 10, least=1, most=MOST_CANCELS_PER_MINUTE)
 ASSETPAY_TIMEOUT_SECONDS = whole_number("ASSETPAY_TIMEOUT_SECONDS", 10, least=1, most=60)
 CALLBACK_TOLERANCE_SECONDS = whole_number("CALLBACK_TOLERANCE_SECONDS", 300, least=1, most=3_600)
 CALLBACK_LATE_SECONDS = whole_number("CALLBACK_LATE_SECONDS", 604_800, least=300, most=31_536_000)

@@ -102,6 +102,9 @@ def test_each_kind_of_answer_ends_in_its_state(
     cancellation = Cancellation.objects.get(item=item)
     assert (cancellation.state, cancellation.may_resend) == (expected, may_resend)
     assert Attempt.objects.get().outcome != "sending"
+    # Whoever reads the log must not think that somebody asked for it anew.
+    last = {"requested": "postponed"}.get(expected, expected)
+    assert AuditEntry.objects.latest("number").action == f"cancellation.{last}"
 
 
 def test_an_expired_token_is_renewed_once_under_a_permit_of_its_own(sandbox: RunningSandbox) -> None:
@@ -134,6 +137,7 @@ def test_an_address_where_nobody_listens_is_tried_again_later(settings: Settings
 
     cancellation = Cancellation.objects.get()
     assert (sent, cancellation.state, cancellation.not_sent_count) == (1, "requested", 1)
+    assert AuditEntry.objects.latest("number").action == "cancellation.postponed"
     assert "could not be reached" in cancellation.waits_for
 
 

@@ -89,7 +89,7 @@ def whole(database_url: str, sandbox: RunningSandbox) -> Iterator[Whole]:
         "ASSETPAY_MERCHANT_ID": sandbox.merchant_id,
         "ASSETPAY_API_KEY": sandbox.api_key,
         "ASSETPAY_API_SECRETS": ",".join(sandbox.secrets),
-        "ASSETPAY_CANCELS_PER_MINUTE": "60000",
+        "ASSETPAY_CANCELS_PER_MINUTE": str(django_settings.MOST_CANCELS_PER_MINUTE),
         "ASSETPAY_TIMEOUT_SECONDS": "5",
         "UNDO_SECONDS": "0",
     }

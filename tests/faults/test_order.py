@@ -64,15 +64,22 @@ FIVE = [
 SEVEN = [*FIVE, told(None, "hold", "failed"), told(4, "frozen", "declined", price=14)]
 
 
-@pytest.mark.parametrize("messages", [pytest.param(FIVE, id="five"), pytest.param(SEVEN, id="seven", marks=LONG)])
-def test_f12_every_order_of_a_set_of_deliveries_ends_the_same(messages: list[dict[str, Any]]) -> None:
+# With the seven the trade's latest word is "frozen" for an item that came back: a person looks at it.
+@pytest.mark.parametrize(
+    ("messages", "owed"),
+    [
+        pytest.param(FIVE, "'item-a', 'due', 'supplier'", id="five"),
+        pytest.param(SEVEN, "'item-a', 'in_review', 'latest_disagrees'", id="seven", marks=LONG),
+    ],
+)
+def test_f12_every_order_of_a_set_of_deliveries_ends_the_same(messages: list[dict[str, Any]], owed: str) -> None:
     orders = list(permutations(messages))
 
     outcomes = {outcome(order) for order in orders}
 
     tell(f"{len(orders):,} orders of {len(messages)}: {len(outcomes)} outcome")
     assert len(outcomes) == 1
-    assert "'item-a', 'due', 'supplier'" in outcomes.pop()[0]
+    assert owed in outcomes.pop()[0]
 
 
 def test_f12_control_where_the_last_message_wins_the_order_shows(monkeypatch: pytest.MonkeyPatch) -> None:

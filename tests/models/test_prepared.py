@@ -90,6 +90,18 @@ def test_postgresql_plans_a_statement_once_and_knows_its_constants_but_looks_ane
     assert not [statement for statement in kept if " LIKE " in statement]
 
 
+def test_a_statement_that_is_kept_outlives_a_release_that_adds_a_column() -> None:
+    for _ in range(8):
+        assert rows_of(by_age, str(Status.PENDING), since=timezone.now()) == []
+
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE withdrawals_item ADD COLUMN of_the_next_release integer")
+
+    item = ItemFactory()
+    found = rows_of(by_age, str(item.status), since=item.opened_at)
+    assert [key for key, *_ in found] == [item.pk]
+
+
 def test_a_value_that_is_changed_on_its_way_is_refused() -> None:
     with pytest.raises(RuntimeError, match="hour_before"):
         rows_of(hour_before, since=timezone.now())

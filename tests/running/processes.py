@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -19,6 +20,7 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 120
+SAID_AT_MOST = 2_000
 WORKER = ["manage.py", "db_worker", "--no-reload", "--interval", "0.2", "--queue-name", "*"]
 CLOCK = ["manage.py", "clock"]
 
@@ -56,19 +58,26 @@ def answers(port: int) -> bool:
 def running(*arguments: str, **changed: str) -> Iterator[subprocess.Popen[bytes]]:
     """A Python process of the desk with the production settings module; stopped by SIGTERM at the end."""
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "assetpay_admin.settings"} | changed
-    process = subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=PROJECT,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        # Gunicorn's workers end with it even where it is killed.
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        end(process)
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=PROJECT,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            # Gunicorn's workers end with it even where it is killed.
+            start_new_session=True,
+        )
+        try:
+            yield process
+        except TimeoutError as error:
+            # Most often one that never started.
+            size = said.seek(0, os.SEEK_END)
+            said.seek(max(0, size - SAID_AT_MOST))
+            error.add_note(f"{arguments[:3]} said: {said.read().decode(errors='replace')}")
+            raise
+        finally:
+            end(process)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

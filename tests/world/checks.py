@@ -22,6 +22,7 @@ from withdrawals.models import (
 )
 from withdrawals.models.cancellation import OPEN_STATES
 from withdrawals.models.status import LONG_AGO, UNDELIVERED, Status
+from withdrawals.templatetags.desk import ACTION_WORDS
 
 MINUTE = timedelta(seconds=60)
 SAYS_NOTHING_WAS_DONE = ("wait", "not_sent")
@@ -87,6 +88,7 @@ class Witness:
             self.last_entry += 1
             assert number == self.last_entry
             self.log[action] += 1
+            assert action in ACTION_WORDS, f"{action} would be read by people as it is"
             if action.startswith("cancellation.") and "cancellation" in after:
                 row = self.told["cancellation", item]
                 assert row.get("cancellation") == before.get("cancellation") or "cancellation" not in before, action

@@ -67,7 +67,11 @@ def write_columns(rows: Sequence[Model], names: Sequence[str]) -> None:
     statement, writers = _update(model, tuple(names))
     values = [[*_values(row, writers), row.pk] for row in rows]
     with planned_once() as cursor:
-        cursor.executemany(statement, values)
+        if len(values) == 1:
+            # Most of the time; for many the driver asks more of the server than one needs.
+            cursor.execute(statement, values[0])
+        else:
+            cursor.executemany(statement, values)
         if cursor.rowcount not in (-1, len(rows)):
             raise RuntimeError(f"{len(rows)} rows of {model.__name__} were to be written, {cursor.rowcount} were.")
 

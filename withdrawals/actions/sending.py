@@ -291,5 +291,7 @@ def _fact(
     after["cancellation"] = str(judgement.state)
     if needs_person := judgement.changes.get("needs_person"):
         after["needs_person"] = str(needs_person)
-    verb = f"cancellation.{judgement.state}"
+    # Back where it was sent from: nobody has asked for it anew.
+    is_postponed = judgement.state in (CancellationState.REQUESTED, CancellationState.SCHEDULED)
+    verb = "cancellation.postponed" if is_postponed else f"cancellation.{judgement.state}"
     return Fact(verb, item=cancellation.item, before=before, after=after, reason=judgement.reason)
