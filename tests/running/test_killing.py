@@ -30,6 +30,8 @@ from withdrawals.actions.invariants import INVARIANTS
 from withdrawals.models import Attempt, Cancellation, Delivery, Item, Refund, Verdict
 from withdrawals.models.audit_chain import verify_chain
 
+# Its sender died, and once more at the second try, before the call left: it is not asked a third time.
+LEFT_TO_A_PERSON = (["uncertain"], ["unknown", "unknown"])
 WORKER = ["db_worker", "--no-reload", "--interval", "0.1", "--queue-name", "*"]
 TOKEN = "c" * 32
 WEB, WORKERS = (*CLICK, *CALLBACK), (*CLAIM, *CALL, *RECORD)
@@ -170,19 +172,22 @@ def wrong_with(sandbox: RunningSandbox, items: list[int]) -> list[str]:
     wrong += [f"{request_id} sent without a committed intent" for request_id in set(sent) - set(known)]
     wrong += [f"{request_id} sent {times} times" for request_id, times in sent.items() if times > 1]
     for item in Item.objects.select_related("trade").filter(pk__in=items):
-        asked = list(Cancellation.objects.filter(item=item))
-        states = [each.state for each in asked]
+        states = [each.state for each in Cancellation.objects.filter(item=item)]
+        effects = sum(call["effect"] for call in calls if item.assetpay_id in call["path"])
+        outcomes = list(
+            Attempt.objects.filter(cancellation__item=item).order_by("number").values_list("outcome", flat=True)
+        )
+        refunds = Refund.objects.filter(item=item).count()
+        if (states, outcomes, effects, refunds) == (*LEFT_TO_A_PERSON, 0, 0):
+            continue
         if states != ["confirmed"]:
             wrong.append(f"{item.pk}: {states}")
-        effects = sum(call["effect"] for call in calls if item.assetpay_id in call["path"])
         if effects != 1:
             wrong.append(f"{item.pk}: AssetPay acted {effects} times")
-        attempts = Attempt.objects.filter(cancellation__item=item).order_by("number")
-        outcomes = list(attempts.values_list("outcome", flat=True))
         if any(outcome not in ("unknown", "sending") for outcome in outcomes[:-1]) or len(outcomes) > 2:
             wrong.append(f"{item.pk}: {outcomes}")
-        if Refund.objects.filter(item=item).count() != 1:
-            wrong.append(f"{item.pk}: {Refund.objects.filter(item=item).count()} refunds")
+        if refunds != 1:
+            wrong.append(f"{item.pk}: {refunds} refunds")
     log = sandbox.control.deliveries()
     told = {each["deliveryId"] for each in log for one in each["attempts"] if one["status"] == 200}
     kept = set(Delivery.objects.filter(verdict=Verdict.APPLIED).values_list("delivery_id", flat=True))
@@ -202,13 +207,14 @@ def test_f29_f44_processes_killed_anywhere_lose_nothing_and_ask_nothing_twice(
     items = rounds(desk, sandbox, kills)
 
     started = time.monotonic()
-    open_ = Cancellation.objects.open()
     with suppress(TimeoutError):
         # An outcome that nobody knows is read after half a minute, and where a kill fell into that a minute later.
-        wait_until(lambda: not open_.exists() and Refund.objects.count() == len(items), seconds=240)
+        wait_until(lambda: not wrong_with(sandbox, items), seconds=240)
     took = time.monotonic() - started
 
     assert wrong_with(sandbox, items) == []
     by_kind = ", ".join(f"{count:,} {who}" for who, count in sorted(desk.killed.items()))
+    left = Cancellation.objects.open().count()
     tell(f"{by_kind}; {len(items):,} items, all as in AssetPay's record {took:.0f} s after the last kill")
+    tell(f"{left} whose sender died twice before the call left, which a person settles")
     assert min(desk.killed[f"{role} at random"] for role in ("web", "worker")) > 0
