@@ -72,7 +72,8 @@ def test_one_trade_that_cannot_be_mirrored_does_not_keep_the_others_from_being_f
         odd, sound = Trade.objects.order_by("pk")
 
         def odd_is_refused(execute: object, sql: str, params: object, many: bool, context: object) -> object:
-            if many and sql.startswith('UPDATE "withdrawals_trade"') and params[0][-1] == odd.pk:  # type: ignore[index]
+            is_merge = sql.startswith('UPDATE "withdrawals_trade"') and sql.endswith('WHERE "id" = %s')
+            if is_merge and params[-1] == odd.pk:  # type: ignore[index]
                 raise DataError("planted: no column holds this")
             return execute(sql, params, many, context)  # type: ignore[operator]
 
