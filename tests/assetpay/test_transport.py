@@ -291,7 +291,7 @@ def test_calls_leave_no_threads_and_no_descriptors_behind(timers, open_descripto
         # A timer needs a moment to notice that it was called off, the far side one to hang up.
         until = time.monotonic() + 3
         while (timers() or open_descriptors() > descriptors) and time.monotonic() < until:
-            time.sleep(0.01)
+            time.sleep(0.01)  # between two looks
         assert timers() == []
         assert open_descriptors() == descriptors
 

@@ -70,6 +70,13 @@ def test_a_constant_may_look_like_a_mark(reason: str) -> None:
         assert rows_of(by_reason, reason, since=item.opened_at) == [(item.pk,)]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_constant_is_written_before_there_is_a_connection() -> None:
+    connection.close()
+
+    assert rows_of(by_reason, "the first that this process asks", since=timezone.now()) == []
+
+
 def by_part(name: str) -> QuerySet[Item, Any]:
     """What has this text in its name."""
     return Item.objects.filter(name__contains=name).values_list("pk")

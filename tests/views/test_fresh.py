@@ -40,7 +40,7 @@ def write_something() -> None:
 
 @pytest.fixture(autouse=True)
 def stopped_clock() -> object:
-    """A minute that does not end while a test looks twice."""
+    """Half a minute that does not end while a test looks twice."""
     with mock.patch("withdrawals.views.fresh.LOOK_ANYWAY_SECONDS", 10**9) as length:
         yield length
 
@@ -108,13 +108,26 @@ def test_a_colleague_who_comes_is_news_and_oneself_is_none(agent: Client, log_in
     assert look(log_in(mira), tag=look(log_in(mira))["ETag"]).status_code == 304
 
 
-def test_what_nothing_names_is_looked_at_anyway_after_a_minute(agent: Client) -> None:
+def test_colleagues_who_are_still_there_are_no_news(agent: Client) -> None:
+    item, now = ItemFactory(), timezone.now()
+    colleagues = [UserFactory() for _ in range(3)]
+    for each in colleagues:
+        mark_presence(actor=each, item_id=item.pk, trade_id=None, now=now)
+    tag = look(agent)["ETag"]
+
+    for each in reversed(colleagues):
+        mark_presence(actor=each, item_id=item.pk, trade_id=None, now=now + timedelta(seconds=10))
+
+        assert look(agent, tag=tag).status_code == 304
+
+
+def test_what_nothing_names_is_looked_at_anyway_after_half_a_minute(agent: Client) -> None:
     now = timezone.now()
-    with mock.patch("withdrawals.views.fresh.LOOK_ANYWAY_SECONDS", 60):
+    with mock.patch("withdrawals.views.fresh.LOOK_ANYWAY_SECONDS", 30):
         with mock.patch("withdrawals.views.fresh.timezone.now", return_value=now):
             tag = look(agent)["ETag"]
             assert look(agent, tag=tag).status_code == 304
-        with mock.patch("withdrawals.views.fresh.timezone.now", return_value=now + timedelta(seconds=60)):
+        with mock.patch("withdrawals.views.fresh.timezone.now", return_value=now + timedelta(seconds=30)):
             assert look(agent, tag=tag).status_code == 200
 
 

@@ -187,8 +187,6 @@ def _with_constants(statement: Statement) -> Statement:
 
     A plan that is kept knows no parameter, so it would not see that an index holds just the rows with this constant.
     """
-    from django.db.backends.postgresql.psycopg_any import mogrify  # noqa: PLC0415 # only there is its driver needed
-
     places = {place: (number, form) for place, number, form in statement.places}
     written: list[str] = []
     kept: list[Any] = []
@@ -202,7 +200,7 @@ def _with_constants(statement: Statement) -> Statement:
             kept.append(statement.parameters[place])
             written.append(part)
         else:
-            literal = mogrify("%s", [statement.parameters[place]], connection.connection)
+            literal = connection.ops.compose_sql("%s", [statement.parameters[place]])  # type: ignore[attr-defined] # PostgreSQL's
             written.append(literal.replace("%", "%%"))
     return statement._replace(sql="".join(written), parameters=tuple(kept), places=tuple(moved))
 

@@ -9,6 +9,7 @@ from functools import wraps
 from hashlib import sha256
 from typing import Any, Concatenate
 
+from django.db import connection
 from django.db.models import Count, Max, Model, Q, QuerySet, StringAgg, Subquery, Sum, TextField, Value
 from django.db.models.functions import Cast, JSONArray
 from django.http import HttpResponse, HttpResponseBase
@@ -24,7 +25,7 @@ LIVE_HEADER = "X-Live"
 # As many rows as any page keeps on its screen, and a few more.
 MOST_ROWS = 200
 # What time alone changes, beyond what the version names, is shown after at most so long.
-LOOK_ANYWAY_SECONDS = 60
+LOOK_ANYWAY_SECONDS = 30
 
 
 def asks_for_itself(request: Any) -> bool:
@@ -66,10 +67,9 @@ def desk_version(person: User, now: datetime) -> str:
     Each fact is an entry of the audit log, whose head only grows. Beside it count what the clock moves (an item that
     becomes old enough, a request whose moment has come), where the open requests stand, and who else is there.
     """
-    now_and_then = int(now.timestamp()) // LOOK_ANYWAY_SECONDS
     aged_by, since = now - cancel_window(), now - PRESENT_FOR
     ((number, *moved),) = rows_of(_moved, now=now, aged_by=aged_by, person=person.pk, since=since)
-    rest = (person.pk, moved, now_and_then)
+    rest = (person.pk, moved, int(now.timestamp()) // LOOK_ANYWAY_SECONDS)
     return f"{number}-{sha256(repr(rest).encode()).hexdigest()[:16]}"
 
 
@@ -84,7 +84,9 @@ def _moved(now: datetime, aged_by: datetime, person: int, since: datetime) -> Qu
     waiting = one_group.annotate(told=_as_text(Count("pk"), Sum("pk"), due, Max("changed_at"))).values("told")
     others = Presence.objects.of_others(person, since=since).order_by().annotate(all=Value(1)).values("all")
     places = _as_text("person", "item", "trade")
-    there = others.annotate(told=StringAgg(places, Value(","))).values("told")
+    # Saying again that one is there moves a row on PostgreSQL. On SQLite it stays, whose older versions know no order.
+    in_order = "pk" if connection.features.supports_aggregate_order_by_clause else None
+    there = others.annotate(told=StringAgg(places, Value(","), order_by=in_order)).values("told")
     facts = {"aged": aged, "newest": newest, "waiting": waiting, "there": there}
     head = AuditHead.objects.annotate(**{name: Subquery(rows) for name, rows in facts.items()})
     return head.filter(pk=1).values_list("number", *facts)
