@@ -26,7 +26,7 @@ from sandbox.testing import RunningSandbox, running_sandbox
 from tests.desk import person
 from tests.faults.door import DOOR, runs, seeded, tell
 from tests.faults.test_load import PER_SECOND, Sender
-from tests.running.processes import CLOCK, WORKER, free_port, running, wait_until, web
+from tests.running.processes import CLOCK, WORKER, free_port, merchant_of, running, wait_until, web
 from tests.running.test_killing import children, wrong_with
 from withdrawals.models import Cancellation, Delivery, Item, Verdict
 
@@ -85,10 +85,7 @@ def sandbox() -> Iterator[RunningSandbox]:
 def whole(database_url: str, sandbox: RunningSandbox) -> Iterator[Whole]:
     environment = {
         "DATABASE_URL": database_url,
-        "ASSETPAY_BASE_URL": sandbox.base_url,
-        "ASSETPAY_MERCHANT_ID": sandbox.merchant_id,
-        "ASSETPAY_API_KEY": sandbox.api_key,
-        "ASSETPAY_API_SECRETS": ",".join(sandbox.secrets),
+        **merchant_of(sandbox),
         "ASSETPAY_CANCELS_PER_MINUTE": str(django_settings.MOST_CANCELS_PER_MINUTE),
         "ASSETPAY_TIMEOUT_SECONDS": "5",
         "UNDO_SECONDS": "0",

@@ -18,6 +18,8 @@ from typing import IO
 
 import pytest
 
+from sandbox.testing import RunningSandbox
+
 PROJECT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 120
 SAID_AT_MOST = 2_000
@@ -52,6 +54,16 @@ def answers(port: int) -> bool:
     with socket.socket() as caller:
         caller.settimeout(1)
         return caller.connect_ex(("127.0.0.1", port)) == 0
+
+
+def merchant_of(sandbox: RunningSandbox) -> dict[str, str]:
+    """The settings by which a process of the desk works with this sandbox."""
+    return {
+        "ASSETPAY_BASE_URL": sandbox.base_url,
+        "ASSETPAY_MERCHANT_ID": sandbox.merchant_id,
+        "ASSETPAY_API_KEY": sandbox.api_key,
+        "ASSETPAY_API_SECRETS": ",".join(sandbox.secrets),
+    }
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from sandbox.testing import RunningSandbox, running_sandbox
 from tests.desk import ask, deliver, item_of, news, person
+from tests.running.processes import merchant_of
 from tests.wire import item_document
 from withdrawals.models import AuditHead, Delivery
 
@@ -110,12 +111,7 @@ def test_what_was_acknowledged_is_there_after_a_backup_and_its_restore(
         assert restored.returncode == 0, restored.stderr
         assert int(restored.stdout.split(" entries verified")[0].split()[-1]) >= head
 
-        keys = {
-            "ASSETPAY_BASE_URL": sandbox.base_url,
-            "ASSETPAY_MERCHANT_ID": sandbox.merchant_id,
-            "ASSETPAY_API_KEY": sandbox.api_key,
-            "ASSETPAY_API_SECRETS": ",".join(sandbox.secrets),
-        }
+        keys = merchant_of(sandbox)
         read = script(sys.executable, "manage.py", "reconcile", "--once", database_url=restored_url, **keys)
         assert read.stdout == "3 trades changed.\n", read.stderr
         show = (

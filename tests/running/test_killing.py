@@ -25,7 +25,7 @@ from tests.desk import person
 from tests.faults.door import DOOR, runs, seeded, tell
 from tests.faults.kills import CALL, CALLBACK, CLAIM, CLICK, POINTS, RECORD
 from tests.running.nursery import ORDER
-from tests.running.processes import CLOCK, answers, free_port, running, wait_until
+from tests.running.processes import CLOCK, answers, free_port, merchant_of, running, wait_until
 from withdrawals.actions.invariants import INVARIANTS
 from withdrawals.models import Attempt, Cancellation, Delivery, Item, Refund, Verdict
 from withdrawals.models.audit_chain import verify_chain
@@ -107,10 +107,7 @@ def sandbox() -> Iterator[RunningSandbox]:
 def desk(database_url: str, sandbox: RunningSandbox, tmp_path: Path) -> Iterator[Desk]:
     environment = {
         "DATABASE_URL": database_url,
-        "ASSETPAY_BASE_URL": sandbox.base_url,
-        "ASSETPAY_MERCHANT_ID": sandbox.merchant_id,
-        "ASSETPAY_API_KEY": sandbox.api_key,
-        "ASSETPAY_API_SECRETS": ",".join(sandbox.secrets),
+        **merchant_of(sandbox),
         "ASSETPAY_CANCELS_PER_MINUTE": str(django_settings.MOST_CANCELS_PER_MINUTE),
         "ASSETPAY_TIMEOUT_SECONDS": "2",
         "RECONCILE_SECONDS": "10",

@@ -12,7 +12,7 @@ from django.utils import timezone
 from sandbox.testing import RunningSandbox, running_sandbox
 from tests.desk import ask, item_of, news, person
 from tests.faults.door import runs as sized
-from tests.running.processes import CLOCK, WORKER, free_port, kill, running, wait_until, web
+from tests.running.processes import CLOCK, WORKER, free_port, kill, merchant_of, running, wait_until, web
 from tests.running.test_proxy import deliver
 from tests.wire import item_document
 from withdrawals.models import Attempt, AuditEntry, Cancellation, CancellationState, Delivery, Heartbeat, SendPermit
@@ -36,10 +36,7 @@ def test_machines_share_one_limit_one_queue_and_one_chain(database_url: str, cou
         sandbox = stack.enter_context(running_sandbox(cancels_per_minute=LIMIT, api_secrets=secrets))
         settings = {
             "DATABASE_URL": database_url,
-            "ASSETPAY_BASE_URL": sandbox.base_url,
-            "ASSETPAY_MERCHANT_ID": sandbox.merchant_id,
-            "ASSETPAY_API_KEY": sandbox.api_key,
-            "ASSETPAY_API_SECRETS": ",".join(sandbox.secrets),
+            **merchant_of(sandbox),
             "ASSETPAY_CANCELS_PER_MINUTE": str(LIMIT),
             "ASSETPAY_TIMEOUT_SECONDS": "2",
         }

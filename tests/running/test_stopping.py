@@ -9,7 +9,7 @@ import pytest
 from sandbox.testing import running_sandbox
 from tests.desk import ask, item_of, news, person, signed
 from tests.faults.door import DOOR, moment
-from tests.running.processes import PATIENCE_SECONDS, WORKER, free_port, running, wait_until, web
+from tests.running.processes import PATIENCE_SECONDS, WORKER, free_port, merchant_of, running, wait_until, web
 from tests.wire import item_document
 from withdrawals.actions.deliveries import Call, receive_delivery
 from withdrawals.actions.sending import drain_cancellations
@@ -29,10 +29,7 @@ def test_a_worker_ends_the_call_that_it_is_in(database_url: str) -> None:
         sandbox.control.fault("slow", route="cancel_item", seconds=4)
         settings = {
             "DATABASE_URL": database_url,
-            "ASSETPAY_BASE_URL": sandbox.base_url,
-            "ASSETPAY_MERCHANT_ID": sandbox.merchant_id,
-            "ASSETPAY_API_KEY": sandbox.api_key,
-            "ASSETPAY_API_SECRETS": ",".join(sandbox.secrets),
+            **merchant_of(sandbox),
             "ASSETPAY_TIMEOUT_SECONDS": "30",
         }
         with running(*WORKER, **settings) as worker:
