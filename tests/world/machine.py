@@ -110,7 +110,7 @@ class World(RuleBasedStateMachine):
         self.inside = ExitStack()
         self.traveller.move_to(NOON)
         # Ids decide what comes first among equals, so they are the same whenever the same steps are taken.
-        chance = Random(0)  # noqa: S311 # nobody is kept out by them
+        chance = Random(0)  # nobody is kept out by them
         for place in ("os.urandom", "random._urandom"):
             self.inside.enter_context(mock.patch(place, chance.randbytes))
         self.control.reset()
