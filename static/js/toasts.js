@@ -8,11 +8,19 @@ const toasts = document.getElementById('toasts');
 function settle(toast) {
   if (toast.dataset.settled) return;
   toast.dataset.settled = 'yes';
+  const form = toast.querySelector('form');
+  if (form) setTimeout(() => withdraw(form, toast), 1_000 * form.dataset.seconds);
   if (toast.dataset.tone === 'error') return;
   // The newest good news is enough: two of them would cover half a phone.
   toasts.querySelectorAll('.toast[data-settled]:not([data-tone="error"])').forEach((older) => { if (older !== toast) older.remove(); });
   const leave = () => { if (!toast.matches(':hover, :focus-within')) toast.remove(); else setTimeout(leave, STAY_MS); };
   setTimeout(leave, STAY_MS);
+}
+
+// By now it may have left, and nobody can take it back; a row that still waits offers it itself.
+function withdraw(form, toast) {
+  if (form.contains(document.activeElement)) toast.querySelector('[data-close-toast]').focus();
+  form.remove();
 }
 
 function say(text) {

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
+from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from tests.browser.conftest import LogIn
@@ -165,8 +166,14 @@ def test_rows_stand_closer_together_for_whoever_chose_so_and_it_is_remembered(
 
 
 def test_a_toast_links_to_the_trade_and_takes_the_request_back(
-    page: Page, live_server: LiveServer, transactional_db: None, log_in: LogIn, complaints: list[str]
+    page: Page,
+    live_server: LiveServer,
+    transactional_db: None,
+    log_in: LogIn,
+    complaints: list[str],
+    settings: Settings,
 ) -> None:
+    settings.UNDO_SECONDS = 60
     item = ItemFactory()
     log_in(page, UserFactory().email)
     page.goto(f"{live_server.url}/items/")
@@ -181,3 +188,22 @@ def test_a_toast_links_to_the_trade_and_takes_the_request_back(
     expect(page.locator(f"#item-{item.pk}")).to_have_attribute("data-cancellation-state", "withdrawn")
     expect(page.locator(".toast")).to_contain_text("Taken back")
     assert Cancellation.objects.get().state == CancellationState.WITHDRAWN
+
+
+def test_a_toast_offers_nothing_once_the_request_may_have_left(
+    page: Page, live_server: LiveServer, transactional_db: None, log_in: LogIn, settings: Settings
+) -> None:
+    settings.UNDO_SECONDS = 2
+    ItemFactory()
+    log_in(page, UserFactory().email)
+    page.goto(f"{live_server.url}/items/")
+    page.get_by_role("button", name="Cancel item").click()
+    page.get_by_label("Reason").select_option("Customer asked")
+    page.get_by_role("dialog").locator("button[type=submit]").click()
+    toast = page.locator(".toast")
+    taking_back = toast.get_by_role("button", name="Take it back")
+    taking_back.focus()
+
+    expect(taking_back).to_have_count(0)
+    expect(toast).to_contain_text("Asked for")
+    expect(toast.get_by_role("button", name="Dismiss")).to_be_focused()

@@ -66,6 +66,11 @@ class Desk:
         return bool(settings.DEMO)
 
     @property
+    def undo_seconds(self) -> int:
+        """How long what was asked for waits before it leaves, at least."""
+        return int(settings.UNDO_SECONDS)
+
+    @property
     def needs_no_second_factor(self) -> bool:
         """Whether a password alone opens the desk."""
         return not settings.MFA_REQUIRED
