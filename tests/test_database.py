@@ -1,6 +1,7 @@
 """The database of the tests is as a migration leaves it, before and after a test that empties it."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from django.contrib.auth.models import Group
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
+from tests.faults.door import runs, tell
 from withdrawals.actions.audit import Origin
 from withdrawals.actions.people import create_person
 from withdrawals.models import AuditEntry, AuditHead, Role, SendBudget, Source, User
@@ -73,3 +75,46 @@ def test_f30_every_commit_is_on_the_disk_before_it_is_answered(tmp_path: Path) -
     )
 
     assert asked.stdout.split() == ["wal", "2"]  # 2 is FULL
+
+
+COMMITS = """
+import sys
+
+import django
+
+django.setup()
+from django.db import connection
+
+with connection.cursor() as cursor:
+    cursor.execute(sys.argv[1])
+    cursor.execute("CREATE TABLE written (number integer)")
+    for number in range(int(sys.argv[2])):
+        cursor.execute("INSERT INTO written VALUES (%s)", [number])
+"""
+
+
+def times_on_the_disk(folder: Path, pragma: str, commits: int) -> int:
+    """How often a process of the desk waited for the disk while it committed so often, counted by the system."""
+    calls = folder / "calls"
+    watch = ["strace", "-f", "-o", str(calls), "-e", "trace=fsync,fdatasync"]
+    environment = os.environ | {
+        "DATABASE_URL": f"sqlite:///{folder}/desk.sqlite3",
+        "DJANGO_SETTINGS_MODULE": "assetpay_admin.settings",
+    }
+    command = [*watch, sys.executable, "-c", COMMITS, pragma, str(commits)]
+    subprocess.run(command, env=environment, cwd=PROJECT, check=True)
+    return calls.read_text().count("sync(")
+
+
+@pytest.mark.any_database
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace counts the calls")
+@pytest.mark.parametrize("commits", runs(100, 1_000)[1:])
+def test_f30_the_disk_is_waited_for_at_each_commit(tmp_path_factory: pytest.TempPathFactory, commits: int) -> None:
+    as_shipped, normal = (
+        times_on_the_disk(tmp_path_factory.mktemp("f30"), pragma, commits)
+        for pragma in ("PRAGMA synchronous", "PRAGMA synchronous=NORMAL")
+    )
+
+    tell(f"{as_shipped:,} waits for the disk; with NORMAL, the control, {normal:,}")
+    assert as_shipped >= commits
+    assert normal < commits / 10
