@@ -21,7 +21,7 @@ from tests.models.test_audit_tampering import VERIFIER
 from tests.tampering import somebody_with_the_keys, write
 from tests.wire import NOON
 from withdrawals.actions.alarms import watch
-from withdrawals.actions.anchors import known_anchors, send_anchors
+from withdrawals.actions.anchors import known_anchors, overdue_places, send_anchors
 from withdrawals.actions.audit_checks import advance_check, carry_on_checking, keep_log
 from withdrawals.models import Alarm, AlarmKind, AuditAnchor, AuditCheck, AuditEntry, AuditHead
 from withdrawals.models.audit_chain import verify_chain
@@ -114,14 +114,21 @@ def test_mail_and_slack_get_numbers_and_hashes_alone(slack: list[str], settings:
     assert (mail.outbox[0].to, mail.outbox[0].body) == (["auditor@example.com"], f"{line}\n")
 
 
-def test_people_get_no_more_than_sixty_an_hour_and_the_file_gets_all(anchor_file: Path, settings: Settings) -> None:
+def test_people_get_one_a_minute_all_through_a_busy_hour_and_the_file_gets_all(
+    anchor_file: Path, settings: Settings
+) -> None:
     settings.AUDIT_ANCHOR_EMAIL = "auditor@example.com"
-    for second in range(0, 3_600, 40):
+    sent, late = [0], []
+    for second in range(0, 3_600, 20):
         write(100)
         send_anchors(now=NOON + timedelta(seconds=second))
+        sent.append(len(mail.outbox))
+        late += overdue_places(now=NOON + timedelta(seconds=second))
 
-    assert len(mail.outbox) == 60
-    assert len(anchor_file.read_text().splitlines()) == 90
+    assert sent[-1] == 60
+    assert all(later > earlier for earlier, later in zip(sent[1:], sent[4:], strict=False))
+    assert late == []
+    assert len(anchor_file.read_text().splitlines()) == 180
 
 
 def test_an_anchor_that_fails_is_an_alarm_until_it_arrives(settings: Settings, tmp_path: Path) -> None:

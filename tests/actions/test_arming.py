@@ -11,13 +11,18 @@ from sandbox.testing import RunningSandbox, running_sandbox
 from tests.desk import READ, item_of, person, see
 from tests.wire import NOON, item_document, stamp, trade_snapshot
 from withdrawals.actions.audit import Origin
-from withdrawals.actions.cancellations import CancelRefused, arm_cancellation, undo_cancellation
+from withdrawals.actions.cancellations import (
+    CancelRefused,
+    arm_cancellation,
+    retry_cancellation,
+    undo_cancellation,
+)
 from withdrawals.actions.looking import look_after_unknown, release_armed
 from withdrawals.actions.sending import claim_next, drain, record_answer
 from withdrawals.assetpay.documents import parse_json
-from withdrawals.assetpay.errors import OutcomeUnknown, Refused
+from withdrawals.assetpay.errors import NotSent, OutcomeUnknown, Refused, ToldToWait
 from withdrawals.assetpay.snapshots import read_trade
-from withdrawals.models import AuditEntry, Cancellation, Item, SendBudget, Source, User
+from withdrawals.models import AuditEntry, Cancellation, Item, Role, SendBudget, Source, User
 
 pytestmark = pytest.mark.django_db
 
@@ -176,6 +181,75 @@ def test_what_was_offered_meanwhile_is_disarmed_with_its_reason(sandbox: Running
     assert AuditEntry.objects.latest("number").reason == armed.ended_because
 
 
+@pytest.mark.parametrize("status", ["active", "hold"])
+def test_an_offer_between_the_look_and_the_call_disarms_it(sandbox: RunningSandbox, status: str) -> None:
+    item, armed = armed_at(sandbox)
+    assert release_armed(now=clock()) == 1
+    sandbox.control.change_item(item.trade.assetpay_id, item.assetpay_id, status=status)
+    (held,) = (trade for trade in sandbox.control.state()["trades"] if trade["id"] == item.trade.assetpay_id)
+    see(read_trade(parse_json(simplejson.dumps(held, use_decimal=True).encode())), now=clock())
+
+    assert claim_next(now=clock()) is None
+    assert release_armed(now=clock()) == 0
+
+    armed.refresh_from_db()
+    assert (armed.state, cancels(sandbox)) == ("withdrawn", 0)
+    assert "the offer went out" in armed.ended_because
+    actions = AuditEntry.objects.order_by("-number").values_list("action", flat=True)
+    assert list(actions[:2]) == ["cancellation.withdrawn", "cancellation.rearmed"]
+
+
+def test_what_could_not_leave_while_its_look_was_fresh_is_looked_at_again(sandbox: RunningSandbox) -> None:
+    _, armed = armed_at(sandbox)
+    assert release_armed(now=clock()) == 1
+    later = clock() + timedelta(minutes=6)
+
+    assert claim_next(now=later) is None
+    assert release_armed(now=later) == 1
+    assert claim_next(now=later) is not None
+
+    armed.refresh_from_db()
+    assert armed.state == "sending"
+    assert [call["method"] for call in sandbox.control.requests()] == ["GET", "GET"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        NotSent("ConnectError"),
+        ToldToWait(
+            seconds=5, key="FLEET_DEGRADED", code=1011, message="", request_id="r", http_status=503, stated=True
+        ),
+    ],
+)
+def test_what_was_armed_and_put_off_is_looked_at_again_before_it_leaves(
+    sandbox: RunningSandbox, answer: Exception
+) -> None:
+    _, armed = armed_at(sandbox)
+    release_armed(now=clock())
+    claim = claim_next(now=clock())
+    assert claim is not None
+    record_answer(claim, answer, now=clock())
+
+    armed.refresh_from_db()
+    assert armed.state == "scheduled"
+    assert release_armed(now=armed.send_from) == 1
+
+
+def test_what_was_armed_and_handed_back_to_the_workers_is_looked_at_again(sandbox: RunningSandbox) -> None:
+    _, armed = armed_at(sandbox)
+    release_armed(now=clock())
+    Cancellation.objects.update(needs_person="12 tries came to nothing.")
+    days_later, who = clock() + timedelta(days=2), person(Role.SUPERVISOR)
+    origin = Origin(Source.SCREEN, actor=who)
+
+    retried = retry_cancellation(cancellation_id=armed.pk, actor=who, origin=origin, now=days_later)
+
+    assert retried.state == "scheduled"
+    assert claim_next(now=days_later) is None
+    assert release_armed(now=days_later) == 1
+
+
 def test_an_item_armed_while_offered_fires(sandbox: RunningSandbox) -> None:
     _, armed = armed_at(sandbox, status="active")
 
@@ -222,8 +296,8 @@ def test_too_soon_arms_again_with_a_growing_margin_and_others_learn_of_it() -> N
     pauses = []
     moment = OPENS
     for _ in range(3):
-        Cancellation.objects.filter(pk=armed.pk).update(state="requested")
         moment = Cancellation.objects.get().send_from
+        Cancellation.objects.filter(pk=armed.pk).update(state="requested", changed_at=moment)
         claim = claim_next(now=moment)
         assert claim is not None
         record_answer(claim, TOO_SOON, now=moment)
@@ -241,7 +315,7 @@ def test_too_soon_arms_again_with_a_growing_margin_and_others_learn_of_it() -> N
 def test_a_margin_that_is_absurd_teaches_nothing() -> None:
     armed = arm(young())
     late = OPENS + timedelta(hours=2)
-    Cancellation.objects.filter(pk=armed.pk).update(state="requested")
+    Cancellation.objects.filter(pk=armed.pk).update(state="requested", changed_at=late)
     claim = claim_next(now=late)
     assert claim is not None
 

@@ -433,3 +433,16 @@ def test_a_request_that_was_settled_in_a_paused_batch_does_not_leave_when_it_goe
 
     assert claim_next(now=NOON + timedelta(minutes=5)) is None
     assert Cancellation.objects.get().state == "refused"
+
+
+def test_news_of_other_times_let_nothing_leave_while_the_batch_can_be_undone(agent: User, settings: Settings) -> None:
+    settings.UNDO_SECONDS = 300
+    young = {"createdAt": stamp(NOON - timedelta(minutes=29)), "autoCancelAt": stamp(NOON + timedelta(hours=1))}
+    batch = start(draft(trades(1, **young), agent))
+    armed = Cancellation.objects.get()
+    assert (armed.state, armed.send_from) == ("scheduled", NOON + timedelta(seconds=300))
+
+    see(trade_snapshot("trade-0000", items=[item_document("item-0000-0")], **young | {"autoCancelAt": None}))
+
+    armed.refresh_from_db()
+    assert armed.send_from == batch.send_from

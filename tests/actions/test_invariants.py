@@ -207,3 +207,22 @@ def test_one_that_cannot_be_asked_is_red_and_stops_no_other(
 
     assert broken() == {"log-links"}
     assert InvariantResult.objects.count() == 2
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("told_later", [False, True])
+def test_an_amount_that_a_supervisor_set_or_an_earlier_price_that_came_late_breaks_nothing(told_later: bool) -> None:
+    price = Decimal(5) if told_later else Decimal(0)
+    RefundFactory(
+        item=ItemFactory(status="failed", price=min(price, Decimal(3)), status_delivery=DeliveryFactory()),
+        price=price,
+        state=RefundState.CONFIRMED,
+        amount=Decimal(5),
+        net=Decimal(5),
+        reference="x",
+        confirmed_by=UserFactory(),
+        confirmed_at=ago(minutes=1),
+        contradicted_at=ago(minutes=1) if told_later else None,
+    )
+
+    assert "refund-within-price" not in broken()

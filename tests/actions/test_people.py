@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 
 from tests.desk import ask, clock_at, item_of, person, see
 from tests.races import race
-from tests.wire import NOON, stamp, trade_snapshot
+from tests.wire import NOON, item_document, stamp, trade_snapshot
 from withdrawals.actions import people
 from withdrawals.actions.audit import Origin
 from withdrawals.actions.cancellations import arm_cancellation
@@ -230,6 +230,25 @@ def test_what_was_on_its_way_when_its_person_was_switched_off_does_not_leave_aga
     assert (asked.state, asked.may_resend, asked.attempts.count()) == (state, False, 1)
     assert agent.email in (asked.ended_because or asked.waits_for)
     assert list(Cancellation.objects.outcome_unknown()) == ([asked] if state == "uncertain" else [])
+
+
+@pytest.mark.parametrize("how", ["switched off at the desk", "closed past it"])
+def test_a_worker_that_is_at_it_sends_nothing_in_the_name_of_a_closed_account(how: str) -> None:
+    admin, agent = person(Role.ADMIN), person()
+    see(trade_snapshot(items=[item_document("first"), item_document("second")]))
+    ask(item_of(item_id="first"), actor=agent)
+    claim = claim_next(now=NOON)
+    assert claim is not None
+    if how == "closed past it":
+        ask(item_of(item_id="second"), actor=agent)
+        User.objects.filter(pk=agent.pk).update(is_active=False)
+    else:
+        switch_off(person_id=agent.pk, **by(admin))  # type: ignore[arg-type]
+
+    record_answer(claim, WAIT, now=NOON)
+
+    # The worker's next claim, without the look at closed accounts with which another one would begin.
+    assert claim_next(now=NOON + timedelta(minutes=5)) is None
 
 
 def mira_is_invited_by(contenders: int) -> list[object]:

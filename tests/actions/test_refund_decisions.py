@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 from pytest_django import Settings
 
@@ -77,6 +78,19 @@ def test_an_agent_is_no_second_person() -> None:
         approve(awaiting(), person())
 
 
+def test_what_a_supervisor_asked_for_in_review_is_approved_by_nobody_once_they_are_none() -> None:
+    first, second = person(Role.SUPERVISOR), person(Role.SUPERVISOR)
+    refund = owed(price="250.00", status="declined")
+    assert refund.state == "in_review"
+    approval = RefundApproval.objects.get(refund=confirm(refund, actor=first))
+    first.groups.set([Group.objects.get(name=Role.AGENT)])
+
+    with pytest.raises(SupervisorNeeded, match="may not decide it any more"):
+        approve(approval, second)
+
+    assert not RefundEntry.objects.exists()
+
+
 @pytest.mark.parametrize("loss", ["switched off", "role taken"])
 def test_what_somebody_asked_for_who_may_confirm_no_more_is_approved_by_nobody(loss: str) -> None:
     first, supervisor = person(), person(Role.SUPERVISOR)
@@ -86,7 +100,7 @@ def test_what_somebody_asked_for_who_may_confirm_no_more_is_approved_by_nobody(l
     else:
         first.groups.clear()
 
-    with pytest.raises(SupervisorNeeded, match="may confirm no refunds any more"):
+    with pytest.raises(SupervisorNeeded, match="may not decide it any more"):
         approve(approval, supervisor)
 
     assert not RefundEntry.objects.exists()

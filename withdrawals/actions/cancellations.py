@@ -182,6 +182,13 @@ def undo_cancellation(*, cancellation_id: int, actor: User, origin: Origin, now:
     return cancellation
 
 
+def _look_first(cancellation: Cancellation) -> CancellationState:
+    """Where a request that was given up goes back to: what was armed is looked at again before it fires."""
+    if cancellation.state == CancellationState.REQUESTED and cancellation.armed_status:
+        return CancellationState.SCHEDULED
+    return CancellationState(cancellation.state)
+
+
 def retry_cancellation(*, cancellation_id: int, actor: User, origin: Origin, now: datetime) -> Cancellation:
     """Hand a request that the workers gave up back to them, its tries counted anew.
 
@@ -194,7 +201,7 @@ def retry_cancellation(*, cancellation_id: int, actor: User, origin: Origin, now
             Cancellation.objects.stuck()
             .filter(pk=cancellation_id, state=cancellation.state)
             .move(
-                to=CancellationState(cancellation.state),
+                to=_look_first(cancellation),
                 now=now,
                 needs_person="",
                 not_sent_count=0,
@@ -208,8 +215,9 @@ def retry_cancellation(*, cancellation_id: int, actor: User, origin: Origin, now
                 gettext("It does not wait for anybody: {state}.").format(state=cancellation.get_state_display().lower())
             )
         drain_cancellations.enqueue()
-        before = {"needs_person": cancellation.needs_person}
-        fact = Fact("cancellation.retried", item=cancellation.item, before=before, after={"needs_person": ""})
+        before = {"needs_person": cancellation.needs_person, "cancellation": str(cancellation.state)}
+        after = {"needs_person": "", "cancellation": str(_look_first(cancellation))}
+        fact = Fact("cancellation.retried", item=cancellation.item, before=before, after=after)
         record([fact], origin=origin, now=now)
     cancellation.refresh_from_db()
     return cancellation
@@ -260,10 +268,14 @@ def follow_times(trade: Trade, items: Iterable[Item], *, now: datetime) -> list[
     margin = SendBudget.objects.get(pk=1).margin(now)
     facts = []
     # One that AssetPay called too soon waits for a margin of its own.
-    for cancellation in Cancellation.objects.armed().filter(item__in=known, too_soon_count=0):
+    armed = Cancellation.objects.armed().filter(item__in=known, too_soon_count=0).select_related("batch")
+    for cancellation in armed:
         item = known[cancellation.item_id]
         item.trade = trade
         fires_at = item.fires_at(margin)
+        if cancellation.batch is not None and cancellation.batch.send_from is not None:
+            # Nothing of a batch leaves while all of it can be undone.
+            fires_at = max(fires_at, cancellation.batch.send_from)
         row = Cancellation.objects.armed().filter(pk=cancellation.pk).exclude(send_from=fires_at)
         waits_for = armed_for(item, fires_at)
         if row.move(to=CancellationState.SCHEDULED, now=now, send_from=fires_at, waits_for=waits_for):

@@ -19,7 +19,7 @@ from withdrawals.models import (
     Source,
     Trade,
 )
-from withdrawals.models.cancellation import sending_lease
+from withdrawals.models.cancellation import CancellationQuerySet, sending_lease
 from withdrawals.models.status import FINAL
 
 
@@ -60,11 +60,16 @@ def claim_next(*, now: datetime) -> Claim | None:
         for lane in Lane:
             if budget.free_at(now, lane) > now:
                 continue
-            due = Cancellation.objects.due(now).filter(lane=lane).select_related("item__trade", "requested_by")
+            due = _due(now).filter(lane=lane).select_related("item__trade", "requested_by")
             first = due.select_for_update(of=("self",), no_key=True, skip_locked=True).first()
             if first is not None:
                 return _claim([first, *_rest_of_its_trade(first, now)], lane, now)
     return None
+
+
+def _due(now: datetime) -> CancellationQuerySet:
+    # Accounts are wound up as a worker begins; one may be closed while it works, or a request of it come back.
+    return Cancellation.objects.due(now).filter(requested_by__is_active=True)
 
 
 def _rest_of_its_trade(first: Cancellation, now: datetime) -> list[Cancellation]:
@@ -80,7 +85,7 @@ def _rest_of_its_trade(first: Cancellation, now: datetime) -> list[Cancellation]
     if not list(trade.select_for_update(no_key=True, skip_locked=True)):
         return []
     unended = Item.objects.filter(trade=first.item.trade_id).exclude(status__in=FINAL)
-    due = Cancellation.objects.due(now).filter(
+    due = _due(now).filter(
         batch=first.batch_id, lane=first.lane, item__trade=first.item.trade_id, state=CancellationState.REQUESTED
     )
     others = due.exclude(pk=first.pk).select_related("item__trade", "requested_by")

@@ -144,7 +144,9 @@ def _again(cancellation: Cancellation, at: datetime, waits_for: str) -> _Again:
     """Certainly not done this time: back to where it was sent from. An earlier unknown outcome stays unknown."""
     changes: dict[str, Change] = {"send_from": at, "waits_for": waits_for}
     if not cancellation.was_uncertain:
-        return _Again(CancellationState.REQUESTED, waits_for, changes)
+        # What was armed is armed again, so that its state is read once more before it fires.
+        rearmed = CancellationState.SCHEDULED if cancellation.armed_status else CancellationState.REQUESTED
+        return _Again(rearmed, waits_for, changes)
     return _Again(CancellationState.UNCERTAIN, waits_for, changes | {"may_resend": True, "was_resent": False})
 
 

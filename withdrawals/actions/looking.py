@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from withdrawals import gateway
-from withdrawals.actions.audit import CLOCK, Fact, Origin, record
+from withdrawals.actions.audit import CLOCK, Fact, Origin, Value, record
 from withdrawals.actions.cancellations import armed_for
 from withdrawals.actions.judgement import READ_PAUSES
 from withdrawals.actions.sending import drain_cancellations
@@ -20,14 +20,14 @@ from withdrawals.actions.sightings import note_error_key
 from withdrawals.actions.taking_back import take_back
 from withdrawals.actions.trades import mirror_fetched
 from withdrawals.assetpay.errors import AssetPayError
-from withdrawals.models import Cancellation, CancellationState, Item, Rule, SendBudget, Source, Status, Trade
+from withdrawals.models import Cancellation, CancellationState, Item, Rule, SendBudget, Source, Trade
+from withdrawals.models.cancellation import OFFERED
 from withdrawals.models.words import as_kept
 
 log = logging.getLogger(__name__)
 
 # How often the clock rings; each ringing reads no more than its share of the read limit.
 LOOK_SECONDS = 5
-OFFERED = (Status.ACTIVE, Status.HOLD)
 ORIGIN = Origin(Source.READ, name=CLOCK)
 
 
@@ -46,6 +46,7 @@ def release_armed(*, now: datetime) -> int:
     What ended meanwhile has been ended by the look itself; what moved on is disarmed with its reason. Without a look
     nothing fires: it is looked again after growing pauses. Run twice, or by two at once, it releases each once.
     """
+    _arm_again(now=now)
     due = Cancellation.objects.to_release(now).values_list("pk", "item__trade")
     per_trade: dict[int, list[int]] = {}
     for pk, trade_id in due[: _trades_per_ringing() * 10]:
@@ -67,6 +68,22 @@ def release_armed(*, now: datetime) -> int:
     if released:
         drain_cancellations.enqueue()
     return released
+
+
+def _arm_again(*, now: datetime) -> None:
+    """Take back the release of what could not leave while its look was fresh: a limit, a pause, a batch that stood."""
+    for cancellation in Cancellation.objects.to_arm_again(now).select_related("item__trade"):
+        with transaction.atomic():
+            # The very release that was found: a worker may have taken it, or have put it off, meanwhile.
+            row = Cancellation.objects.filter(pk=cancellation.pk, state=CancellationState.REQUESTED)
+            row = row.filter(changed_at=cancellation.changed_at, needs_person="")
+            waits_for = gettext_noop("It could not leave while AssetPay's word was fresh; looked at once more.")
+            plain = {"waits_for": waits_for, "read_from": None, "read_count": 0}
+            if row.move(to=CancellationState.SCHEDULED, now=now, held_under=cancellation.claim, **plain):
+                before: dict[str, Value] = {"cancellation": str(CancellationState.REQUESTED)}
+                after: dict[str, Value] = {"cancellation": str(CancellationState.SCHEDULED)}
+                fact = Fact("cancellation.rearmed", item=cancellation.item, before=before, after=after)
+                record([fact], origin=ORIGIN, now=now)
 
 
 def look_after_unknown(*, now: datetime) -> int:

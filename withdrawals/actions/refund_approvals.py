@@ -39,10 +39,11 @@ def approve_refund(*, refund_id: int, seen: str, actor: User, origin: Origin, no
         refused = approval.refusal(actor, now)
         if refused:
             raise SupervisorNeeded(refused)
-        if not approval.asked_by.may("confirm_refund"):
+        needed = "settle_refund" if refund.ruling == RefundState.IN_REVIEW else "confirm_refund"
+        if not approval.asked_by.may(needed):
             # With their account closed or their role taken since, one word of the two is missing.
             raise SupervisorNeeded(
-                gettext("{who}, who asked for this, may confirm no refunds any more. Send it back to the list.").format(
+                gettext("{who}, who asked for this, may not decide it any more. Send it back to the list.").format(
                     who=approval.asked_by
                 )
             )

@@ -11,6 +11,7 @@ from django.utils.translation import gettext, gettext_lazy
 
 from withdrawals.models.answers import answer_sentence
 from withdrawals.models.item import Item
+from withdrawals.models.status import Status
 
 
 class CancellationState(models.TextChoices):
@@ -74,9 +75,23 @@ WAITING = (Q(state=CancellationState.REQUESTED) | Q(state=CancellationState.UNCE
     needs_person=""
 )
 ARMED = Q(state=CancellationState.SCHEDULED)
+# The offer is out: the customer may be taking it at this moment.
+OFFERED = (Status.ACTIVE, Status.HOLD)
+# What was armed leaves within this time after its look, or is looked at once more: see decision 11.
+FRESH_LOOK = timedelta(minutes=5)
 # A batch that was paused asks nothing once more, maybe for ever.
 OUTCOME_UNKNOWN = Q(state=CancellationState.UNCERTAIN) & (Q(may_resend=False) | ~Q(needs_person="") | HELD)
 STUCK = Q(state__in=OPEN_STATES) & ~Q(needs_person="")
+
+
+def looked_at_before(now: datetime) -> Q:
+    """What was released after a look that is not fresh any more: the state was changed by that look, and by no other.
+
+    News of an offer end a look's freshness at once.
+    """
+    offered_since = Q(item__status__in=OFFERED) & ~Q(armed_status__in=OFFERED)
+    is_stale = Q(changed_at__lt=now - FRESH_LOOK) | offered_since
+    return Q(state=CancellationState.REQUESTED) & ~Q(armed_status="") & is_stale
 
 
 class CancellationQuerySet(models.QuerySet["Cancellation"]):
@@ -89,7 +104,12 @@ class CancellationQuerySet(models.QuerySet["Cancellation"]):
 
     def due(self, now: datetime) -> Self:
         """Those that a worker may send now, oldest first: asked for, or once more after a lost answer."""
-        return self.waiting().filter(NOT_HELD, send_from__lte=now).order_by("send_from", "pk")
+        due = self.waiting().filter(NOT_HELD, ~looked_at_before(now), send_from__lte=now)
+        return due.order_by("send_from", "pk")
+
+    def to_arm_again(self, now: datetime) -> Self:
+        """Those that were armed, released after a look that is not fresh any more, and have not left yet."""
+        return self.filter(looked_at_before(now), NOT_HELD, needs_person="").order_by("pk")
 
     def waiting(self) -> Self:
         """Those that will be due at some time, unless a person or a paused batch holds them for ever."""

@@ -56,6 +56,7 @@ ACTION_WORDS = {
     "cancellation.postponed": gettext_lazy("Put off: AssetPay is asked again later"),
     "cancellation.refused": gettext_lazy("AssetPay refused the cancel"),
     "cancellation.released": gettext_lazy("Armed cancel asked for: its moment has come"),
+    "cancellation.rearmed": gettext_lazy("Armed again: AssetPay is looked at once more"),
     "cancellation.rescheduled": gettext_lazy("Armed cancel moved to another time"),
     "cancellation.requested": gettext_lazy("Cancel asked for"),
     "cancellation.resend_dropped": gettext_lazy("Not asked once more: its batch was stopped"),

@@ -30,6 +30,7 @@ ORDINARY = (
     "cancellation.armed",
     "cancellation.confirmed",
     "cancellation.requested",
+    "cancellation.rearmed",
     "cancellation.rescheduled",
     "cancellation.sending",
     "case.exported",

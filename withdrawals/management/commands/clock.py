@@ -24,7 +24,7 @@ from withdrawals.models import Beating
 SENDER_SECONDS = 2
 # An alarm must ring within a minute.
 WATCH_SECONDS = 20
-# An anchor of the audit log is due every minute or 100 entries.
+# An anchor of the audit log is due every minute, in a file also every 100 entries.
 LOG_SECONDS = 5
 EXPIRY_SECONDS = 60
 LIFE_SECONDS = 10
