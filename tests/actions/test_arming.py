@@ -213,6 +213,21 @@ def test_what_could_not_leave_while_its_look_was_fresh_is_looked_at_again(sandbo
     assert [call["method"] for call in sandbox.control.requests()] == ["GET", "GET"]
 
 
+def test_no_more_is_released_than_leaves_while_its_look_is_fresh(sandbox: RunningSandbox, settings: Settings) -> None:
+    settings.ASSETPAY_CANCELS_PER_MINUTE = 2  # one of them for what was armed: five in five minutes
+    made = sandbox.control.make_trade(
+        age_seconds=1_801, supplier="silent", auto_cancel_seconds=None, items=[{"price": "5.00"}] * 7
+    )
+    see(read_trade(parse_json(simplejson.dumps(made, use_decimal=True).encode())), now=clock())
+    for item in made["items"]:
+        arm(item_of(made["id"], item["id"]), now=clock() - timedelta(minutes=1))
+
+    released = [release_armed(now=clock()) for _ in range(2)]
+    assert claim_next(now=clock()) is not None
+
+    assert [*released, release_armed(now=clock())] == [5, 0, 1]
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -20,8 +20,9 @@ from withdrawals.actions.sightings import note_error_key
 from withdrawals.actions.taking_back import take_back
 from withdrawals.actions.trades import mirror_fetched
 from withdrawals.assetpay.errors import AssetPayError
-from withdrawals.models import Cancellation, CancellationState, Item, Rule, SendBudget, Source, Trade
-from withdrawals.models.cancellation import OFFERED
+from withdrawals.models import Cancellation, CancellationState, Item, Lane, Rule, SendBudget, Source, Trade
+from withdrawals.models.cancellation import FRESH_LOOK, NOT_HELD, OFFERED
+from withdrawals.models.send_permit import share_of
 from withdrawals.models.words import as_kept
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def release_armed(*, now: datetime) -> int:
     _arm_again(now=now)
     due = Cancellation.objects.to_release(now).values_list("pk", "item__trade")
     per_trade: dict[int, list[int]] = {}
-    for pk, trade_id in due[: _trades_per_ringing() * 10]:
+    for pk, trade_id in due[: min(_trades_per_ringing() * 10, _room(now))]:
         per_trade.setdefault(trade_id, []).append(pk)
     trade_ids = list(per_trade)[: _trades_per_ringing()]
     released = 0
@@ -68,6 +69,13 @@ def release_armed(*, now: datetime) -> int:
     if released:
         drain_cancellations.enqueue()
     return released
+
+
+def _room(now: datetime) -> int:
+    """How many more may be released: what leaves while its look is fresh; the rest would be looked at over and over."""
+    released = Cancellation.objects.waiting().filter(NOT_HELD, state=CancellationState.REQUESTED)
+    minutes = int(FRESH_LOOK.total_seconds() / 60)
+    return max(0, share_of(Lane.BATCH) * minutes - released.exclude(armed_status="").count())
 
 
 def _arm_again(*, now: datetime) -> None:
