@@ -28,6 +28,7 @@ pytestmark = pytest.mark.django_db
 
 BORN = NOON - timedelta(minutes=10)
 OPENS = NOON + timedelta(minutes=20)
+WAIT = ToldToWait(seconds=120, key="ITEM_BUSY", code=30, message="", request_id="r", http_status=409, stated=True)
 TOO_SOON = Refused(key="TRADE_CANCEL_TOO_SOON", code=27, message="No.", request_id="r", http_status=400)
 
 
@@ -213,14 +214,20 @@ def test_what_could_not_leave_while_its_look_was_fresh_is_looked_at_again(sandbo
     assert [call["method"] for call in sandbox.control.requests()] == ["GET", "GET"]
 
 
+def several_armed(sandbox: RunningSandbox, trades: int, *, items: int = 1) -> None:
+    """So many trades whose items were armed a minute before their window opened, which is now."""
+    for _ in range(trades):
+        made = sandbox.control.make_trade(
+            age_seconds=1_801, supplier="silent", auto_cancel_seconds=None, items=[{"price": "5.00"}] * items
+        )
+        see(read_trade(parse_json(simplejson.dumps(made, use_decimal=True).encode())), now=clock())
+        for item in made["items"]:
+            arm(item_of(made["id"], item["id"]), now=clock() - timedelta(minutes=1))
+
+
 def test_no_more_is_released_than_leaves_while_its_look_is_fresh(sandbox: RunningSandbox, settings: Settings) -> None:
     settings.ASSETPAY_CANCELS_PER_MINUTE = 2  # one of them for what was armed: five in five minutes
-    made = sandbox.control.make_trade(
-        age_seconds=1_801, supplier="silent", auto_cancel_seconds=None, items=[{"price": "5.00"}] * 7
-    )
-    see(read_trade(parse_json(simplejson.dumps(made, use_decimal=True).encode())), now=clock())
-    for item in made["items"]:
-        arm(item_of(made["id"], item["id"]), now=clock() - timedelta(minutes=1))
+    several_armed(sandbox, trades=7)
 
     released = [release_armed(now=clock()) for _ in range(2)]
     assert claim_next(now=clock()) is not None
@@ -228,13 +235,46 @@ def test_no_more_is_released_than_leaves_while_its_look_is_fresh(sandbox: Runnin
     assert [*released, release_armed(now=clock())] == [5, 0, 1]
 
 
+def test_a_trade_is_released_whole(sandbox: RunningSandbox, settings: Settings) -> None:
+    settings.ASSETPAY_CANCELS_PER_MINUTE = 2
+    several_armed(sandbox, trades=2, items=4)
+
+    assert [release_armed(now=clock()) for _ in range(2)] == [8, 0]
+
+
+def test_a_second_look_keeps_the_place_in_the_queue(sandbox: RunningSandbox) -> None:
+    _, armed = armed_at(sandbox)
+    release_armed(now=clock())
+    later = clock() + timedelta(minutes=6)
+
+    assert release_armed(now=later) == 1
+
+    again = Cancellation.objects.get()
+    assert (again.state, again.send_from, again.changed_at) == ("requested", armed.send_from, later)
+
+
+def test_news_of_other_times_do_not_shorten_a_wait_that_assetpay_asked_for(sandbox: RunningSandbox) -> None:
+    item, _ = armed_at(sandbox)
+    release_armed(now=clock())
+    claim = claim_next(now=clock())
+    assert claim is not None
+    record_answer(claim, WAIT, now=clock())
+    put_off = Cancellation.objects.get().send_from
+
+    (held,) = sandbox.control.state()["trades"]
+    held |= {"autoCancelAt": stamp(clock() + timedelta(hours=2)), "updatedAt": stamp(clock())}
+    see(read_trade(parse_json(simplejson.dumps(held, use_decimal=True).encode())), now=clock())
+
+    item.trade.refresh_from_db()
+    assert item.trade.auto_cancel_at is not None
+    assert Cancellation.objects.get().send_from == put_off
+
+
 @pytest.mark.parametrize(
     "answer",
     [
         NotSent("ConnectError"),
-        ToldToWait(
-            seconds=5, key="FLEET_DEGRADED", code=1011, message="", request_id="r", http_status=503, stated=True
-        ),
+        WAIT,
     ],
 )
 def test_what_was_armed_and_put_off_is_looked_at_again_before_it_leaves(

@@ -147,7 +147,8 @@ def test_what_is_held_armed_unknown_or_stuck_is_counted_apart(settings: Settings
     Batch.objects.filter(pk=batch_of(items[:3]).pk).update(state="paused")
     batch_of(items[3:5])
     asked = [ask(item).pk for item in items[5:12]]
-    Cancellation.objects.filter(pk__in=asked[:2]).update(state="scheduled")
+    scheduled = Cancellation.objects.filter(pk__in=asked[:2])
+    scheduled.update(state="scheduled", lane="batch", send_from=NOON + timedelta(minutes=9))
     Cancellation.objects.filter(pk=asked[2]).update(state="uncertain")
     Cancellation.objects.filter(pk__in=asked[3:5]).update(needs_person="looked at eight times")
     SendBudget.objects.update(margin_seconds=9, margin_learned_at=NOON)
@@ -158,6 +159,9 @@ def test_what_is_held_armed_unknown_or_stuck_is_counted_apart(settings: Settings
     assert (shown.armed, shown.unknown, shown.stuck) == (2, 1, 2)
     assert (shown.used, shown.batch_used, shown.paused_until, shown.paused_because) == (0, 0, None, "")
     assert (shown.margin, shown.estimated_end) == (timedelta(seconds=9), NOON)
+    # Its time has come, and it waits for a look and its turn like the others.
+    due = budget_view(NOON + timedelta(minutes=9))
+    assert (due.queued_batch, due.armed) == (4, 0)
 
 
 def test_an_empty_queue_has_no_end_and_a_permit_that_ran_out_counts_no_more(settings: Settings) -> None:

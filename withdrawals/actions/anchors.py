@@ -64,8 +64,11 @@ def is_due(place: AnchorPlace, head: AuditHead, *, now: datetime) -> bool:
         return head.number > 0
     if (last.number, last.hash) == (head.number, head.hash):
         return False
-    # A clock that was set back must not silence the anchors.
-    if not timedelta(0) <= now - last.sent_at < EVERY:
+    if now < last.sent_at:
+        # A clock that was set back must not silence the anchors, and a minute is a minute by that clock too.
+        within = AuditAnchor.objects.filter(place=place, sent_at__gt=now - EVERY, sent_at__lte=now)
+        return not within.exists()
+    if now - last.sent_at >= EVERY:
         return True
     # A head that went back is a reason to tell at once.
     ran = head.number - last.number

@@ -28,7 +28,7 @@ from withdrawals.models import (
     User,
 )
 from withdrawals.models.batch import LIVE_STATES
-from withdrawals.models.cancellation import SETTLED
+from withdrawals.models.cancellation import SETTLED, in_the_queue
 from withdrawals.models.item import cancel_window
 from withdrawals.models.status import FINAL
 from withdrawals.models.words import as_kept
@@ -124,7 +124,7 @@ def preview(batch: Batch, *, now: datetime) -> Preview:
     total, can = batch.items.count(), chosen.count()
     armed = chosen.filter(item__opened_at__gt=now - cancel_window()).count()
     whole, calls = _calls(batch)
-    ends = [estimated_end(calls + _queued(batch.lane), lane=Lane(batch.lane), now=now)] if can else []
+    ends = [estimated_end(calls + _queued(batch.lane, now), lane=Lane(batch.lane), now=now)] if can else []
     if armed:
         youngest = chosen.aggregate(last=Max("item__opened_at"))["last"]
         ends.append(youngest + cancel_window() + SendBudget.objects.get(pk=1).margin(now))
@@ -151,8 +151,8 @@ def _calls(batch: Batch) -> tuple[int, int]:
     return whole, sum(per_trade.values()) - saved
 
 
-def _queued(lane: str) -> int:
-    return Cancellation.objects.waiting().filter(lane=lane).count()
+def _queued(lane: str, now: datetime) -> int:
+    return Cancellation.objects.filter(in_the_queue(now), lane=lane).count()
 
 
 def _exclusions(batch: Batch) -> tuple[Exclusion, ...]:

@@ -9,9 +9,11 @@ from django.conf import settings
 from django.db.models import Count, Q, QuerySet, Value
 
 from withdrawals.models import Cancellation, Lane, SendBudget, SendPermit
-from withdrawals.models.cancellation import ARMED, HELD, NOT_HELD, OUTCOME_UNKNOWN, STUCK, WAITING
+from withdrawals.models.cancellation import ARMED, HELD, NOT_HELD, OUTCOME_UNKNOWN, STUCK, in_the_queue
 from withdrawals.models.prepared import rows_of
 from withdrawals.models.send_permit import WINDOW, share_of
+
+OPEN_ONES = ("clicks", "batched", "held", "armed", "unknown", "stuck")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def budget_view(now: datetime) -> BudgetView:
     used = [lane for (lane,) in rows_of(_counting, now=now)]
     limit: int = settings.ASSETPAY_CANCELS_PER_MINUTE
     # No row where none is open.
-    found = rows_of(_open_ones) or [(None, *[0] * len(OPEN_ONES))]
+    found = rows_of(_open_ones, now=now) or [(None, *[0] * len(OPEN_ONES))]
     ((_, clicks, batch, held, armed, unknown, stuck),) = found
     is_paused = budget.paused_until is not None and budget.paused_until > now
     ends = [estimated_end(calls, lane=lane, now=now) for calls, lane in ((clicks, Lane.CLICK), (batch, Lane.BATCH))]
@@ -72,20 +74,19 @@ def budget_view(now: datetime) -> BudgetView:
     )
 
 
-# What is counted of the open requests, in one statement.
-OPEN_ONES = {
-    "clicks": WAITING & NOT_HELD & Q(lane=Lane.CLICK),
-    "batched": WAITING & NOT_HELD & Q(lane=Lane.BATCH),
-    "held": WAITING & HELD,
-    "armed": ARMED,
-    "unknown": OUTCOME_UNKNOWN,
-    "stuck": STUCK,
-}
-
-
-def _open_ones() -> QuerySet[Cancellation, Any]:
+def _open_ones(now: datetime) -> QuerySet[Cancellation, Any]:
+    """What is counted of the open requests, in one statement and in the order of OPEN_ONES."""
+    queued = in_the_queue(now)
+    which = {
+        "clicks": queued & NOT_HELD & Q(lane=Lane.CLICK),
+        "batched": queued & NOT_HELD & Q(lane=Lane.BATCH),
+        "held": queued & HELD,
+        "armed": ARMED & Q(send_from__gt=now),
+        "unknown": OUTCOME_UNKNOWN,
+        "stuck": STUCK,
+    }
     one_group = Cancellation.objects.open().order_by().values_list(Value(1))
-    return one_group.annotate(**{name: Count("pk", filter=which) for name, which in OPEN_ONES.items()})
+    return one_group.annotate(**{name: Count("pk", filter=which[name]) for name in OPEN_ONES})
 
 
 def _counting(now: datetime) -> QuerySet[SendPermit, Any]:

@@ -112,7 +112,7 @@ def armed_for(item: Item, fires_at: datetime) -> str:
 
 def already_asked(first: Cancellation) -> str:
     """Who was first and when, for the one who comes second; `first` has its person loaded."""
-    if first.state == CancellationState.SCHEDULED:
+    if first.state == CancellationState.SCHEDULED and not first.needs_person:
         return gettext("Already armed by {who} at {at} UTC: it asks AssetPay at {send_from} UTC.").format(
             who=first.requested_by,
             at=f"{first.requested_at:%H:%M:%S}",
@@ -267,16 +267,16 @@ def follow_times(trade: Trade, items: Iterable[Item], *, now: datetime) -> list[
     known = {item.pk: item for item in items}
     margin = SendBudget.objects.get(pk=1).margin(now)
     facts = []
-    # One that AssetPay called too soon waits for a margin of its own.
-    armed = Cancellation.objects.armed().filter(item__in=known, too_soon_count=0).select_related("batch")
-    for cancellation in armed:
+    # One that was sent and put off, as too soon or for a while, waits for a moment of its own.
+    armed = Cancellation.objects.armed().filter(item__in=known, claim=0).select_related("batch")
+    for cancellation in armed.order_by("pk"):
         item = known[cancellation.item_id]
         item.trade = trade
         fires_at = item.fires_at(margin)
         if cancellation.batch is not None and cancellation.batch.send_from is not None:
             # Nothing of a batch leaves while all of it can be undone.
             fires_at = max(fires_at, cancellation.batch.send_from)
-        row = Cancellation.objects.armed().filter(pk=cancellation.pk).exclude(send_from=fires_at)
+        row = Cancellation.objects.armed().filter(pk=cancellation.pk, claim=0).exclude(send_from=fires_at)
         waits_for = armed_for(item, fires_at)
         if row.move(to=CancellationState.SCHEDULED, now=now, send_from=fires_at, waits_for=waits_for):
             before = {"send_from": cancellation.send_from.isoformat()}

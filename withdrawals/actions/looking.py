@@ -7,6 +7,7 @@ from itertools import batched
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.tasks import task
 from django.utils import timezone
 from django.utils.translation import gettext_noop
@@ -50,8 +51,11 @@ def release_armed(*, now: datetime) -> int:
     _arm_again(now=now)
     due = Cancellation.objects.to_release(now).values_list("pk", "item__trade")
     per_trade: dict[int, list[int]] = {}
-    for pk, trade_id in due[: min(_trades_per_ringing() * 10, _room(now))]:
-        per_trade.setdefault(trade_id, []).append(pk)
+    room = _room(now)
+    for taken, (pk, trade_id) in enumerate(due[: _trades_per_ringing() * 10]):
+        # A trade that was begun is released whole: a batch may ask for it in one call.
+        if taken < room or trade_id in per_trade:
+            per_trade.setdefault(trade_id, []).append(pk)
     trade_ids = list(per_trade)[: _trades_per_ringing()]
     released = 0
     for some in batched(trade_ids, gateway.trades_per_read()):
@@ -72,10 +76,17 @@ def release_armed(*, now: datetime) -> int:
 
 
 def _room(now: datetime) -> int:
-    """How many more may be released: what leaves while its look is fresh; the rest would be looked at over and over."""
-    released = Cancellation.objects.waiting().filter(NOT_HELD, state=CancellationState.REQUESTED)
+    """How many more may be released: what leaves while its look is fresh; the rest would be looked at over and over.
+
+    Before it leave those that were released already, and whatever else of their lane has waited for longer.
+    """
+    first = Cancellation.objects.to_release(now).first()
+    if first is None:
+        return 0
+    waiting = Cancellation.objects.waiting().filter(NOT_HELD, lane=Lane.BATCH)
+    before = waiting.filter(~Q(armed_status="") | Q(send_from__lte=first.send_from))
     minutes = int(FRESH_LOOK.total_seconds() / 60)
-    return max(0, share_of(Lane.BATCH) * minutes - released.exclude(armed_status="").count())
+    return max(0, share_of(Lane.BATCH) * minutes - before.count())
 
 
 def _arm_again(*, now: datetime) -> None:
@@ -180,7 +191,8 @@ def _decide(cancellation: Cancellation, margin: timedelta, now: datetime) -> Fac
         )
         verb, after = "cancellation.rescheduled", {"send_from": fires_at.isoformat()}
     else:
-        moved = armed.move(to=CancellationState.REQUESTED, now=now, send_from=now, waits_for="", **plain)
+        # Its moment stays, and with it its place among those that wait, however often it is looked at.
+        moved = armed.move(to=CancellationState.REQUESTED, now=now, waits_for="", **plain)
         verb, after = "cancellation.released", {"cancellation": str(CancellationState.REQUESTED)}
     before = {"cancellation": str(CancellationState.SCHEDULED)}
     return Fact(verb, item=item, before=before, after=after) if moved else None

@@ -74,7 +74,7 @@ HELD = Q(batch__isnull=False) & ~Q(batch__state=GOING)
 WAITING = (Q(state=CancellationState.REQUESTED) | Q(state=CancellationState.UNCERTAIN, may_resend=True)) & Q(
     needs_person=""
 )
-ARMED = Q(state=CancellationState.SCHEDULED)
+ARMED = Q(state=CancellationState.SCHEDULED, needs_person="")
 # The offer is out: the customer may be taking it at this moment.
 OFFERED = (Status.ACTIVE, Status.HOLD)
 # What was armed leaves within this time after its look, or is looked at once more: see decision 11.
@@ -82,6 +82,11 @@ FRESH_LOOK = timedelta(minutes=5)
 # A batch that was paused asks nothing once more, maybe for ever.
 OUTCOME_UNKNOWN = Q(state=CancellationState.UNCERTAIN) & (Q(may_resend=False) | ~Q(needs_person="") | HELD)
 STUCK = Q(state__in=OPEN_STATES) & ~Q(needs_person="")
+
+
+def in_the_queue(now: datetime) -> Q:
+    """What waits for a permit alone, be it that what was armed is looked at once more before."""
+    return WAITING | ARMED & Q(send_from__lte=now)
 
 
 def looked_at_before(now: datetime) -> Q:
@@ -116,13 +121,13 @@ class CancellationQuerySet(models.QuerySet["Cancellation"]):
         return self.filter(WAITING)
 
     def armed(self) -> Self:
-        """Those that wait for their item's window."""
+        """Those that wait for their item's window, or for another look, unless a person holds them."""
         return self.filter(ARMED)
 
     def to_release(self, now: datetime) -> Self:
         """Armed ones whose moment has come and whose trade may be read now, oldest first."""
         may_read = Q(read_from=None) | Q(read_from__lte=now)
-        armed = self.armed().filter(NOT_HELD, may_read, needs_person="", send_from__lte=now)
+        armed = self.armed().filter(NOT_HELD, may_read, send_from__lte=now)
         return armed.order_by("send_from", "pk")
 
     def to_read(self, now: datetime) -> Self:

@@ -31,6 +31,10 @@ def customs() -> Customs:
 def pending_words(asked: Cancellation, customs: Customs, now: datetime) -> str:
     """Who must act on an open cancellation and what is usual; empty for one that has ended."""
     match asked.state:
+        case CancellationState.SCHEDULED | CancellationState.REQUESTED if asked.needs_person:
+            return gettext("Somebody must act: have it tried again, or take it back. Nothing leaves by itself.")
+        case CancellationState.SCHEDULED if asked.send_from <= now:
+            return gettext("The desk looks at AssetPay afresh when its turn comes, then sends it. Nobody needs to act.")
         case CancellationState.SCHEDULED:
             return gettext("The desk sends it once AssetPay's window opens. Nobody needs to act.")
         case CancellationState.REQUESTED:
