@@ -1,5 +1,5 @@
 #!/bin/sh
-# `make test`: what the database has a say in on PostgreSQL, then everything on SQLite.
+# `make test`: what touches the database on PostgreSQL, then the same and the rest on SQLite.
 # Stops after a run that failed, so that the last line is always pytest's own and tells the truth.
 set -eu
 cd "$(dirname "$0")/.."
@@ -28,8 +28,11 @@ fi
 # stay in one process, for what their tests share; the longest come first (tests/conftest.py), so that all end together.
 set -- pytest -n "$(($(getconf _NPROCESSORS_ONLN) + 1))" --no-loadscope-reorder
 
+tests="not soak"
 on_postgres() {
-    "$@" -m "(main_job or not browser) and not any_database and not soak" --ignore tests/assetpay --ignore tests/sandbox
+    "$@" -m "(main_job or not browser) and not soak" --ignore tests/assetpay --ignore tests/sandbox
+    # What says the same on any database has been said.
+    tests="$tests and (browser or not any_database)"
 }
 
 if [ -n "${TEST_POSTGRES_URL:-}" ]; then
@@ -42,4 +45,4 @@ elif [ "${REQUIRE_POSTGRES:-}" = 1 ]; then
 else
     echo "PostgreSQL left out: neither TEST_POSTGRES_URL nor PostgreSQL's own programs are here."
 fi
-exec "$@" -m "not soak"
+exec "$@" -m "$tests"
