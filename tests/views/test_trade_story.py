@@ -68,7 +68,10 @@ def test_what_takes_longer_than_usual_asks_somebody_to_look(agent: Client) -> No
 @pytest.mark.parametrize(
     ("state", "fields", "words"),
     [
-        ("scheduled", {}, "once AssetPay&#x27;s window opens. Nobody needs to act."),
+        ("scheduled", {"send_from": ago(minutes=-9)}, "once AssetPay&#x27;s window opens. Nobody needs to act."),
+        ("scheduled", {"send_from": ago(minutes=9)}, "The desk looks at AssetPay afresh when its turn comes"),
+        ("scheduled", {"needs_person": "8 tries came to nothing."}, "Somebody must act: have it tried again"),
+        ("requested", {"needs_person": "8 tries came to nothing."}, "Somebody must act: have it tried again"),
         ("requested", {}, "The desk sends it by itself. Nobody needs to act. The answer usually comes within 3 s"),
         ("sending", {}, "AssetPay must answer. Nobody here needs to act. The answer usually comes within 3 s"),
         ("uncertain", {"may_resend": True}, "the desk asks once more by itself"),
