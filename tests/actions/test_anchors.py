@@ -131,6 +131,18 @@ def test_people_get_one_a_minute_all_through_a_busy_hour_and_the_file_gets_all(
     assert len(anchor_file.read_text().splitlines()) == 180
 
 
+def test_after_a_clock_that_was_set_back_people_get_one_a_minute_too(settings: Settings) -> None:
+    settings.AUDIT_ANCHOR_EMAIL = "auditor@example.com"
+    write(1)
+    send_anchors(now=NOON + timedelta(hours=1))
+
+    for second in range(0, 300, 5):
+        write(1)
+        send_anchors(now=NOON + timedelta(seconds=second))
+
+    assert len(mail.outbox) == 1 + 5
+
+
 def test_an_anchor_that_fails_is_an_alarm_until_it_arrives(settings: Settings, tmp_path: Path) -> None:
     settings.AUDIT_ANCHOR_FILE = str(tmp_path / "missing" / "anchors")
     head_at(NOON)

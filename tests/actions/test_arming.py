@@ -95,6 +95,15 @@ def test_the_second_who_arms_is_told_who_was_first() -> None:
         arm(item)
 
 
+def test_the_second_who_arms_is_told_no_moment_of_what_was_given_up() -> None:
+    item = young()
+    arm(item)
+    Cancellation.objects.update(needs_person="8 tries came to nothing.")
+
+    with pytest.raises(CancelRefused, match=r"Already asked for by .*: scheduled"):
+        arm(item)
+
+
 def test_an_armed_item_is_disarmed_by_a_person() -> None:
     armed = arm(young())
 
