@@ -182,13 +182,6 @@ def undo_cancellation(*, cancellation_id: int, actor: User, origin: Origin, now:
     return cancellation
 
 
-def _look_first(cancellation: Cancellation) -> CancellationState:
-    """Where a request that was given up goes back to: what was armed is looked at again before it fires."""
-    if cancellation.state == CancellationState.REQUESTED and cancellation.armed_status:
-        return CancellationState.SCHEDULED
-    return CancellationState(cancellation.state)
-
-
 def retry_cancellation(*, cancellation_id: int, actor: User, origin: Origin, now: datetime) -> Cancellation:
     """Hand a request that the workers gave up back to them, its tries counted anew.
 
@@ -197,11 +190,12 @@ def retry_cancellation(*, cancellation_id: int, actor: User, origin: Origin, now
     """
     with transaction.atomic():
         cancellation = Cancellation.objects.select_related("item__trade").get(pk=cancellation_id)
+        to = cancellation.waits_in if cancellation.can_be_undone else CancellationState(cancellation.state)
         moved = (
             Cancellation.objects.stuck()
             .filter(pk=cancellation_id, state=cancellation.state)
             .move(
-                to=_look_first(cancellation),
+                to=to,
                 now=now,
                 needs_person="",
                 not_sent_count=0,
@@ -216,7 +210,7 @@ def retry_cancellation(*, cancellation_id: int, actor: User, origin: Origin, now
             )
         drain_cancellations.enqueue()
         before = {"needs_person": cancellation.needs_person, "cancellation": str(cancellation.state)}
-        after = {"needs_person": "", "cancellation": str(_look_first(cancellation))}
+        after = {"needs_person": "", "cancellation": str(to)}
         fact = Fact("cancellation.retried", item=cancellation.item, before=before, after=after)
         record([fact], origin=origin, now=now)
     cancellation.refresh_from_db()

@@ -144,9 +144,7 @@ def _again(cancellation: Cancellation, at: datetime, waits_for: str) -> _Again:
     """Certainly not done this time: back to where it was sent from. An earlier unknown outcome stays unknown."""
     changes: dict[str, Change] = {"send_from": at, "waits_for": waits_for}
     if not cancellation.was_uncertain:
-        # What was armed is armed again, so that its state is read once more before it fires.
-        rearmed = CancellationState.SCHEDULED if cancellation.armed_status else CancellationState.REQUESTED
-        return _Again(rearmed, waits_for, changes)
+        return _Again(cancellation.waits_in, waits_for, changes)
     return _Again(CancellationState.UNCERTAIN, waits_for, changes | {"may_resend": True, "was_resent": False})
 
 
@@ -161,9 +159,7 @@ def _judge_refusal(cancellation: Cancellation, answer: Refused, now: datetime) -
             "was_resent": False,
             "waits_for": f"AssetPay says it is too soon; asked again at {at:%H:%M:%S} UTC.",
         }
-        # What was armed is armed again, so that its state is read once more before it fires.
-        rearmed = CancellationState.SCHEDULED if cancellation.armed_status else CancellationState.REQUESTED
-        return _refusal(answer, rearmed, changes)
+        return _refusal(answer, cancellation.waits_in, changes)
     if cancellation.was_uncertain and answer.key != TOO_SOON:
         # "Not cancellable" may mean that the attempt whose answer was lost is being carried out.
         waits_for = gettext_noop("AssetPay refuses now, but an earlier request may already be cancelling it.")

@@ -248,6 +248,11 @@ class Cancellation(models.Model):
         return self.state in NOT_LEFT_STATES
 
     @property
+    def waits_in(self) -> CancellationState:
+        """The state in which it waits to leave, once more too: what was armed is looked at again before it fires."""
+        return CancellationState.SCHEDULED if self.armed_status else CancellationState.REQUESTED
+
+    @property
     def is_asked_again(self) -> bool:
         """Whether the desk will ask AssetPay once more by itself: nobody gave it up, and no batch holds it."""
         if not self.may_resend or self.needs_person:
