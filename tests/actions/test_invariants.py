@@ -89,7 +89,7 @@ def _delivery_without_verdict() -> None:
     DeliveryFactory(verdict=Verdict.RECEIVED, received_at=ago(hours=1))
 
 
-def _paid_without_ledger() -> None:
+def five_dollars_confirmed(**fields: object) -> None:
     RefundFactory(
         state=RefundState.CONFIRMED,
         amount=Decimal(5),
@@ -97,20 +97,17 @@ def _paid_without_ledger() -> None:
         reference="x",
         confirmed_by=UserFactory(),
         confirmed_at=ago(minutes=1),
+        **fields,
     )
+
+
+def _paid_without_ledger() -> None:
+    five_dollars_confirmed()
 
 
 def _paid_above_the_price() -> None:
-    RefundFactory(
-        item=ItemFactory(status="failed", price=Decimal(4), status_delivery=DeliveryFactory()),
-        price=Decimal(5),
-        state=RefundState.CONFIRMED,
-        amount=Decimal(5),
-        net=Decimal(5),
-        reference="x",
-        confirmed_by=UserFactory(),
-        confirmed_at=ago(minutes=1),
-    )
+    item = ItemFactory(status="failed", price=Decimal(4), status_delivery=DeliveryFactory())
+    five_dollars_confirmed(item=item, price=Decimal(5))
 
 
 def _undelivered_and_forgotten() -> None:
@@ -213,16 +210,7 @@ def test_one_that_cannot_be_asked_is_red_and_stops_no_other(
 @pytest.mark.parametrize("told_later", [False, True])
 def test_an_amount_that_a_supervisor_set_or_an_earlier_price_that_came_late_breaks_nothing(told_later: bool) -> None:
     price = Decimal(5) if told_later else Decimal(0)
-    RefundFactory(
-        item=ItemFactory(status="failed", price=min(price, Decimal(3)), status_delivery=DeliveryFactory()),
-        price=price,
-        state=RefundState.CONFIRMED,
-        amount=Decimal(5),
-        net=Decimal(5),
-        reference="x",
-        confirmed_by=UserFactory(),
-        confirmed_at=ago(minutes=1),
-        contradicted_at=ago(minutes=1) if told_later else None,
-    )
+    item = ItemFactory(status="failed", price=min(price, Decimal(3)), status_delivery=DeliveryFactory())
+    five_dollars_confirmed(item=item, price=price, contradicted_at=ago(minutes=1) if told_later else None)
 
     assert "refund-within-price" not in broken()

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
@@ -165,6 +165,14 @@ def test_rows_stand_closer_together_for_whoever_chose_so_and_it_is_remembered(
     expect(page.get_by_role("button", name="Compact rows")).to_have_attribute("aria-pressed", "true")
 
 
+def toast_of_a_cancel(page: Page) -> Locator:
+    """Ask for the one item of the list; what the page says then."""
+    page.get_by_role("button", name="Cancel item").click()
+    page.get_by_label("Reason").select_option("Customer asked")
+    page.get_by_role("dialog").locator("button[type=submit]").click()
+    return page.locator(".toast")
+
+
 def test_a_toast_links_to_the_trade_and_takes_the_request_back(
     page: Page,
     live_server: LiveServer,
@@ -177,10 +185,7 @@ def test_a_toast_links_to_the_trade_and_takes_the_request_back(
     item = ItemFactory()
     log_in(page, UserFactory().email)
     page.goto(f"{live_server.url}/items/")
-    page.get_by_role("button", name="Cancel item").click()
-    page.get_by_label("Reason").select_option("Customer asked")
-    page.get_by_role("dialog").locator("button[type=submit]").click()
-    toast = page.locator(".toast")
+    toast = toast_of_a_cancel(page)
     expect(toast.get_by_role("link", name=str(item))).to_have_attribute("href", f"/trades/{item.trade_id}/")
 
     toast.get_by_role("button", name="Take it back").click()
@@ -197,10 +202,7 @@ def test_a_toast_offers_nothing_once_the_request_may_have_left(
     ItemFactory()
     log_in(page, UserFactory().email)
     page.goto(f"{live_server.url}/items/")
-    page.get_by_role("button", name="Cancel item").click()
-    page.get_by_label("Reason").select_option("Customer asked")
-    page.get_by_role("dialog").locator("button[type=submit]").click()
-    toast = page.locator(".toast")
+    toast = toast_of_a_cancel(page)
     taking_back = toast.get_by_role("button", name="Take it back")
     taking_back.focus()
 
