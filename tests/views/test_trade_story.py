@@ -68,8 +68,8 @@ def test_what_takes_longer_than_usual_asks_somebody_to_look(agent: Client) -> No
 @pytest.mark.parametrize(
     ("state", "fields", "words"),
     [
-        ("scheduled", {"send_from": ago(minutes=-9)}, "once AssetPay&#x27;s window opens. Nobody needs to act."),
-        ("scheduled", {"send_from": ago(minutes=9)}, "The desk looks at AssetPay afresh when its turn comes"),
+        ("scheduled", {"send_from": timedelta(minutes=9)}, "once AssetPay&#x27;s window opens. Nobody needs to act."),
+        ("scheduled", {"send_from": timedelta(minutes=-9)}, "The desk looks at AssetPay afresh when its turn comes"),
         ("scheduled", {"needs_person": "8 tries came to nothing."}, "Somebody must act: have it tried again"),
         ("requested", {"needs_person": "8 tries came to nothing."}, "Somebody must act: have it tried again"),
         ("requested", {}, "The desk sends it by itself. Nobody needs to act. The answer usually comes within 3 s"),
@@ -80,7 +80,9 @@ def test_what_takes_longer_than_usual_asks_somebody_to_look(agent: Client) -> No
 )
 def test_each_open_state_says_who_must_act(agent: Client, state: str, fields: dict[str, Any], words: str) -> None:
     history(30)
-    asked = CancellationFactory(state=state, **fields)
+    # From when the test runs: it was collected long before.
+    moments = {name: timezone.now() + value for name, value in fields.items() if isinstance(value, timedelta)}
+    asked = CancellationFactory(state=state, **fields | moments)
 
     assert words in page_of(agent, asked.item)
 
