@@ -11,8 +11,16 @@ from django.db import IntegrityError, connection, models, transaction
 from django.test.utils import CaptureQueriesContext
 
 from tests.factories import DeliveryFactory, ItemFactory, RefundFactory, TradeFactory, UserFactory
-from withdrawals.actions.rows import ROWS_AT_ONCE, append_rows, append_unless_there, new_row, read_locked, write_columns
-from withdrawals.models import AuditEntry, AuditHead, Delivery, Item, Refund, Source, Trade
+from withdrawals.actions.rows import (
+    ROWS_AT_ONCE,
+    append_and_write,
+    append_rows,
+    append_unless_there,
+    new_row,
+    read_locked,
+    write_columns,
+)
+from withdrawals.models import AuditEntry, AuditHead, Delivery, Item, Refund, Source, Trade, Verdict
 from withdrawals.models.money import UsdField
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +49,13 @@ def odd_value(row: models.Model, field: models.Field[Any, Any]) -> Any:
             return "x'\"%s;é\U0001f600"[: field.max_length or 20]
         case _:
             return 7
+
+
+FACTORIES: dict[type[models.Model], Callable[[], models.Model]] = {
+    Trade: TradeFactory,
+    Item: ItemFactory,
+    Delivery: partial(DeliveryFactory, verdict=Verdict.NOTED),
+}
 
 
 def values(row: models.Model) -> dict[str, Any]:
@@ -97,6 +112,34 @@ def test_every_column_that_is_written_reads_back() -> None:
         assert values(type(row)._base_manager.get(pk=row.pk)) == values(row)
 
 
+@pytest.mark.parametrize("model", [Trade, Item, Delivery])
+def test_every_column_of_many_rows_reads_back(model: type[models.Model]) -> None:
+    # Several go to PostgreSQL in another way than one.
+    first, second = FACTORIES[model](), FACTORIES[model]()
+    columns = [field for field in model._meta.concrete_fields if not field.primary_key and not field.unique]
+    for field in columns:
+        setattr(first, field.attname, odd_value(first, field))
+        if field.null:
+            setattr(second, field.attname, None)
+
+    write_columns([first, second], [field.name for field in columns])
+
+    for row in (first, second):
+        assert values(model._base_manager.get(pk=row.pk)) == values(row)
+
+    model._base_manager.filter(pk__in=[first.pk, second.pk]).delete()
+    append_rows([first, second])
+
+    for row in (first, second):
+        assert values(model._base_manager.get(pk=row.pk)) == values(row)
+
+
+def test_one_of_many_that_is_gone_is_not_passed_over() -> None:
+    here, gone = TradeFactory(), Trade(pk=987_654, assetpay_id="nowhere")
+    with pytest.raises(RuntimeError, match="2 rows of Trade were to be written, 1 were"):
+        write_columns([here, gone], ["assetpay_id"])
+
+
 def test_a_moment_is_kept_in_utc_whatever_its_zone() -> None:
     item = ItemFactory()
     for moment in (MOMENT, MOMENT.replace(microsecond=0), MOMENT.astimezone(timezone(timedelta(hours=-7)))):
@@ -118,9 +161,8 @@ def test_a_null_stays_one() -> None:
     assert (kept.price, kept.error) == (None, None)
 
 
-def test_what_is_appended_reads_back() -> None:
-    trade = TradeFactory()
-    entries = [
+def entries_of(trade: Trade) -> list[AuditEntry]:
+    return [
         AuditEntry(
             number=number,
             at=MOMENT,
@@ -135,11 +177,32 @@ def test_what_is_appended_reads_back() -> None:
         )
         for number in (1, 2)
     ]
+
+
+def test_what_is_appended_reads_back() -> None:
+    entries = entries_of(TradeFactory())
     append_rows(entries)
-    kept = list(AuditEntry.objects.order_by("number"))
-    for entry, found in zip(entries, kept, strict=True):
-        entry.pk = found.pk
+    for entry, found in zip(entries, AuditEntry.objects.order_by("number"), strict=True):
         assert values(found) == values(entry)
+
+
+@pytest.mark.parametrize("how_many", [1, 2])
+def test_what_is_appended_beside_a_row_that_is_written_reads_back(how_many: int) -> None:
+    trade = TradeFactory()
+    entries, trade.status = entries_of(trade)[:how_many], "completed"
+
+    append_and_write(entries, trade, ["status"])
+
+    for entry, found in zip(entries, AuditEntry.objects.order_by("number"), strict=True):
+        assert values(found) == values(entry) | {"id": found.pk}
+    assert Trade.objects.get().status == "completed"
+
+
+def test_nothing_is_appended_beside_a_row_that_is_gone() -> None:
+    entries = entries_of(TradeFactory())
+    with pytest.raises(RuntimeError, match="1 rows of AuditHead"), transaction.atomic():
+        append_and_write(entries, AuditHead(pk=987_654), ["number"])
+    assert not AuditEntry.objects.exists()
 
 
 def test_what_is_inserted_reads_back_by_its_key() -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db import connection
 
-from withdrawals.actions.rows import append_rows, new_row, read_locked, write_columns
+from withdrawals.actions.rows import append_and_write, new_row, read_locked
 from withdrawals.models import AuditEntry, AuditHead, Item, Source, Trade, User
 
 ASSETPAY = "AssetPay"
@@ -76,5 +76,4 @@ def record(facts: Sequence[Fact], *, origin: Origin, now: datetime) -> None:
         entry.number, entry.previous_hash = head.number + 1, head.hash
         entry.hash = entry.content_hash()
         head.number, head.hash = entry.number, entry.hash
-    append_rows(entries)
-    write_columns([head], ["number", "hash"])
+    append_and_write(entries, head, ["number", "hash"])

@@ -4,6 +4,7 @@ The statements are those that the ORM would make, with the same conversions both
 holds them together for every column of every model that passes here.
 """
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -65,15 +66,14 @@ def write_columns(rows: Sequence[Model], names: Sequence[str]) -> None:
         return
     model = type(rows[0])
     statement, writers = _update(model, tuple(names))
-    values = [[*_values(row, writers), row.pk] for row in rows]
     with planned_once() as cursor:
-        if len(values) == 1:
-            # Most of the time; for many the driver asks more of the server than one needs.
-            cursor.execute(statement, values[0])
+        if len(rows) == 1:
+            cursor.execute(statement, [*_values(rows[0], writers), rows[0].pk])
+        elif connection.vendor == "postgresql":
+            cursor.execute(_update_of_many(model, tuple(names)), [_as_json(rows, (*names, "id"))])
         else:
-            cursor.executemany(statement, values)
-        if cursor.rowcount not in (-1, len(rows)):
-            raise RuntimeError(f"{len(rows)} rows of {model.__name__} were to be written, {cursor.rowcount} were.")
+            cursor.executemany(statement, [[*_values(row, writers), row.pk] for row in rows])
+        _expect(cursor.rowcount, rows)
 
 
 def append_rows(rows: Sequence[Model]) -> None:
@@ -81,6 +81,23 @@ def append_rows(rows: Sequence[Model]) -> None:
     for some in batched(rows, ROWS_AT_ONCE):
         for row, (key,) in zip(some, _insert(some, ""), strict=True):
             _note_kept(row, key)
+
+
+def append_and_write(new: Sequence[Model], row: Model, names: Sequence[str]) -> None:
+    """Insert new rows, and write the named columns of one that exists; in one round trip on PostgreSQL.
+
+    The new ones do not learn their keys. Raises RuntimeError where the one that exists is gone.
+    """
+    if connection.vendor != "postgresql":
+        append_rows(new)
+        write_columns([row], names)
+        return
+    update, writers = _update(type(row), tuple(names))
+    columns = _columns(type(new[0]))
+    statement = f"WITH appended AS ({_insertion_of_many(type(new[0]))}) {update}"
+    with planned_once() as cursor:
+        cursor.execute(statement, [_as_json(new, columns), *_values(row, writers), row.pk])
+        _expect(cursor.rowcount, [row])
 
 
 def append_unless_there(row: Model) -> bool:
@@ -93,12 +110,43 @@ def append_unless_there(row: Model) -> bool:
 
 def _insert(rows: Sequence[Model], otherwise: str) -> list[tuple[Any, ...]]:
     """The keys of the rows that were inserted, in their order."""
-    beginning, marks, writers = _insertion(type(rows[0]))
-    statement = f"{beginning} {', '.join([marks] * len(rows))} {otherwise} RETURNING id"
+    model = type(rows[0])
+    if len(rows) > 1 and connection.vendor == "postgresql":
+        statement, values = _insertion_of_many(model), [_as_json(rows, _columns(model))]
+    else:
+        beginning, marks, writers = _insertion(model)
+        statement = f"{beginning} VALUES {', '.join([marks] * len(rows))}"
+        values = [value for row in rows for value in _values(row, writers)]
     with planned_once() as cursor:
-        cursor.execute(statement, [value for row in rows for value in _values(row, writers)])
+        cursor.execute(f"{statement} {otherwise} RETURNING id", values)
         keys: list[tuple[Any, ...]] = cursor.fetchall()
     return keys
+
+
+def _expect(written: int, rows: Sequence[Model]) -> None:
+    if written not in (-1, len(rows)):
+        name = type(rows[0]).__name__
+        raise RuntimeError(f"{len(rows)} rows of {name} were to be written, {written} were.")
+
+
+def _as_json(rows: Sequence[Model], names: tuple[str, ...]) -> str:
+    """Many rows as one value, so that a statement is the same for any number of them; PostgreSQL makes rows of it."""
+    writers = _writers(type(rows[0]), names)
+    columns = [_field(type(rows[0]), name).column for name in names]
+    return _encode([dict(zip(columns, _values(row, writers), strict=True)) for row in rows])
+
+
+def _in_json(value: Any) -> Any:
+    """What PostgreSQL's own reading of a column's text takes for a value that JSON does not know."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes | memoryview):
+        return f"\\x{bytes(value).hex()}"
+    # A document, as the driver wraps it.
+    return value.obj
+
+
+_encode = json.JSONEncoder(default=_in_json, check_circular=False).encode
 
 
 def _kept_row[Row: Model](model: type[Row], values: Iterable[tuple[str, Any]]) -> Row:
@@ -141,7 +189,8 @@ def _field(model: type[Model], name: str) -> Field[Any, Any]:
     return cast(Field[Any, Any], model._meta.get_field(name))
 
 
-def _writers(model: type[Model], names: Sequence[str]) -> Writers:
+@cache
+def _writers(model: type[Model], names: tuple[str, ...]) -> Writers:
     fields = [_field(model, name) for name in names]
     return tuple((str(each.attname), TAKEN_AS_IT_IS.get(type(each)), _preparing(each)) for each in fields)
 
@@ -175,12 +224,36 @@ def _update(model: type[Model], names: tuple[str, ...]) -> tuple[str, Writers]:
 
 
 @cache
+def _update_of_many(model: type[Model], names: tuple[str, ...]) -> str:
+    table = connection.ops.quote_name(model._meta.db_table)
+    columns = ", ".join(f"{_quoted(model, name)} = given.{_quoted(model, name)}" for name in names)
+    return f"UPDATE {table} SET {columns} FROM {_given(table)} given WHERE {table}.id = given.id"  # noqa: S608 # our own names
+
+
+@cache
+def _insertion_of_many(model: type[Model]) -> str:
+    beginning, _, _ = _insertion(model)
+    columns = ", ".join(_quoted(model, name) for name in _columns(model))
+    return f"{beginning} SELECT {columns} FROM {_given(connection.ops.quote_name(model._meta.db_table))} given"  # noqa: S608 # our own names
+
+
+def _given(table: str) -> str:
+    """The rows of one JSON value (`_as_json`), of the kinds that the table's columns have."""
+    return f"json_populate_recordset(NULL::{table}, %s::json)"
+
+
+@cache
+def _columns(model: type[Model]) -> tuple[str, ...]:
+    """All but the key."""
+    return tuple(field.name for field in model._meta.concrete_fields if not field.primary_key)
+
+
+@cache
 def _insertion(model: type[Model]) -> tuple[str, str, Writers]:
     """How a statement begins that inserts, the marks of one row, and what fills them: all but the key."""
-    names = tuple(field.name for field in model._meta.concrete_fields if not field.primary_key)
+    names = _columns(model)
     table, columns = connection.ops.quote_name(model._meta.db_table), ", ".join(_quoted(model, name) for name in names)
-    marks = f"({', '.join(['%s'] * len(names))})"
-    return f"INSERT INTO {table} ({columns}) VALUES", marks, _writers(model, names)
+    return f"INSERT INTO {table} ({columns})", f"({', '.join(['%s'] * len(names))})", _writers(model, names)
 
 
 @cache
