@@ -1,6 +1,7 @@
 """A page that keeps itself fresh: it asks for its own address, and hears 304 while nothing changed."""
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from unittest import mock
 
@@ -19,7 +20,8 @@ from tests.views.reading import next_page, rows, text
 from tests.wire import NOON, item_document, stamp
 from withdrawals.actions.audit import Fact, Origin, record
 from withdrawals.actions.presence import mark_presence
-from withdrawals.models import Item, Source, Status
+from withdrawals.models import Item, Role, SavedView, Source, Status
+from withdrawals.views.fresh import MADE
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
@@ -133,6 +135,94 @@ def test_what_nothing_names_is_looked_at_anyway_after_half_a_minute(agent: Clien
 
 def test_one_persons_page_is_not_anothers(agent: Client, supervisor: Client) -> None:
     assert look(supervisor, tag=look(agent)["ETag"]).status_code == 200
+
+
+def asks_again(browser: Client, path: str = "/items/?tab=all") -> str:
+    """The tag of a page that is open and has asked once."""
+    return look(browser, path)["ETag"]
+
+
+SHARED = ["/items/?tab=all", "/"]
+
+
+@pytest.mark.parametrize("path", SHARED)
+def test_what_one_open_page_brought_is_not_read_anew_for_another(
+    supervisor: Client, log_in: LogIn, path: str, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    MADE.clear()
+    ItemFactory()
+    other = log_in(UserFactory(role=Role.SUPERVISOR))
+    tags = [asks_again(each, path) for each in (supervisor, other)]
+    write_something()
+
+    first = look(supervisor, path, tag=tags[0])
+    with django_assert_num_queries(QUERIES_WHEN_NOTHING_CHANGED):
+        second = look(other, path, tag=tags[1])
+
+    assert first["ETag"] != second["ETag"]
+    assert without_clock(second) == without_clock(first)
+
+
+def without_clock(response: HttpResponse) -> str:
+    """But for what is another in each answer."""
+    return re.sub(r'data-server-now="[^"]*"|name="csrfmiddlewaretoken" value="\w+"', "", text(response))
+
+
+def test_a_page_that_a_person_loaded_just_now_is_never_answered_with_an_older_one(agent: Client, log_in: LogIn) -> None:
+    item, other = ItemFactory(), log_in(UserFactory())
+    asks_again(agent)
+    # Past the log, so nothing names it.
+    Item.objects.filter(pk=item.pk).update(market_hash_name="M4A4 | Howl")
+
+    assert "Howl" in text(look(other, "/items/?tab=all"))
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        lambda person, item: SavedView.objects.create(
+            owner=person, saved_list="item_list", name="Howls", query="q=howl", saved_at=timezone.now()
+        ),
+        lambda person, item: mark_presence(actor=person, item_id=item.pk, trade_id=None, now=timezone.now()),
+    ],
+)
+def test_what_is_one_persons_own_is_not_anothers(agent: Client, log_in: LogIn, happens: Callable[..., object]) -> None:
+    person, item = UserFactory(email="mira@desk.example"), ItemFactory()
+    mira = log_in(person)
+    tags = [asks_again(agent), asks_again(mira)]
+    happens(person, item)
+    write_something()
+
+    of_agent = without_clock(look(agent, "/items/?tab=all", tag=tags[0]))
+    of_mira = without_clock(look(mira, "/items/?tab=all", tag=tags[1]))
+
+    assert of_agent != of_mira
+    assert ("Howls" in of_mira) is SavedView.objects.exists()
+    assert "Howls" not in of_agent
+    assert "mira" not in of_mira
+
+
+def test_who_may_less_is_not_given_the_page_of_who_may_more(agent: Client, log_in: LogIn) -> None:
+    ItemFactory()
+    auditor = log_in(Role.AUDITOR)
+    tags = [asks_again(agent), asks_again(auditor)]
+    write_something()
+
+    assert "Cancel selected" in text(look(agent, "/items/?tab=all", tag=tags[0]))
+    assert "Cancel selected" not in text(look(auditor, "/items/?tab=all", tag=tags[1]))
+
+
+def test_a_page_is_given_on_no_longer_than_its_rows_say_what_they_said(agent: Client, log_in: LogIn) -> None:
+    MADE.clear()
+    item, other = ItemFactory(trade=TradeFactory(opened_at=ago(minutes=29))), log_in(UserFactory())
+    tags = [asks_again(agent), asks_again(other)]
+    write_something()
+    look(agent, "/items/?tab=all", tag=tags[0])
+    *_, made = MADE.values()
+
+    assert made.holds(timezone.now())
+    assert not made.holds(item.opened_at + timedelta(minutes=30))
+    assert not made.holds(made.made_at - timedelta(seconds=1))
 
 
 def test_a_row_that_left_its_tab_still_comes_while_it_is_on_the_screen(agent: Client) -> None:

@@ -30,10 +30,13 @@ class SavedList(models.TextChoices):
 class SavedViewQuerySet(models.QuerySet["SavedView"]):
     """Reads of saved views."""
 
+    def seen_by(self, person: int) -> Self:
+        """What the person with this key sees: the team's and their own."""
+        return self.filter(Q(is_shared=True) | Q(owner=person))
+
     def of(self, saved_list: str, person: int) -> Self:
-        """What the person with this key sees above a list: the team's first, then their own."""
-        visible = Q(is_shared=True) | Q(owner=person)
-        return self.filter(visible, saved_list=saved_list).order_by("-is_shared", "name", "pk")
+        """What they see above a list: the team's first."""
+        return self.seen_by(person).filter(saved_list=saved_list).order_by("-is_shared", "name", "pk")
 
 
 class SavedView(models.Model):

@@ -23,6 +23,9 @@ from withdrawals.sessions import proved_recently
 
 log = logging.getLogger(__name__)
 
+# Of a page that asks for its own address again: the rows on its screen.
+LIVE_HEADER = "X-Live"
+
 
 class DeskRequest(HttpRequest):
     """A request of somebody who is logged in, as the middleware leaves it."""
@@ -31,12 +34,18 @@ class DeskRequest(HttpRequest):
     htmx: HtmxDetails
     counts: Counts  # what a page has counted, for the rail around it
     is_kept: bool  # whether its page is made to be kept as text
+    made: Any  # the page as text, where it is the same for everybody who may do the same
 
 
 class SeeOther(HttpResponseRedirect):
     """303: what follows a form is read, not sent again."""
 
     status_code = 303
+
+
+def asks_for_itself(request: Any) -> bool:
+    """Whether a page asks by itself, not a person for a page."""
+    return LIVE_HEADER in request.headers
 
 
 def needs[**P](

@@ -28,8 +28,16 @@ from withdrawals.models import AuditAnchor, AuditCheck, AuditEntry, SavedList, c
 from withdrawals.models.audit_export import csv_lines, json_lines
 from withdrawals.models.prepared import Found, found_models
 from withdrawals.templatetags.desk import ACTION_WORDS
-from withdrawals.views.access import DeskRequest, SeeOther, needs, require, screen_origin
-from withdrawals.views.fresh import LIVE_HEADER, asks_for_itself, keeps_fresh, keys_in
+from withdrawals.views.access import (
+    LIVE_HEADER,
+    DeskRequest,
+    SeeOther,
+    asks_for_itself,
+    needs,
+    require,
+    screen_origin,
+)
+from withdrawals.views.fresh import keeps_fresh, keys_in
 from withdrawals.views.kept_lines import entries, entry_texts, line_texts
 from withdrawals.views.kept_pages import kept_page, may_be_kept
 from withdrawals.views.lists import render_list

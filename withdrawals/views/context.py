@@ -15,8 +15,7 @@ from withdrawals.models import Alarm, AlarmKind, Counts, Delivery, count_desk
 from withdrawals.models.delivery import WARN_FOR
 from withdrawals.templatetags.desk import iso, relative, role_words
 from withdrawals.templatetags.kept import Slot
-from withdrawals.views.access import DeskRequest, way_back
-from withdrawals.views.fresh import asks_for_itself
+from withdrawals.views.access import DeskRequest, asks_for_itself, way_back
 from withdrawals.views.script_words import script_words
 
 # Asked for thirty times on each page, and always the same.

@@ -22,8 +22,7 @@ from django.utils.translation import get_language
 
 from withdrawals.templatetags.desk import iso
 from withdrawals.templatetags.kept import Slot
-from withdrawals.views.access import DeskRequest, way_back
-from withdrawals.views.fresh import asks_for_itself
+from withdrawals.views.access import DeskRequest, asks_for_itself, way_back
 from withdrawals.views.rows import Pieces, fill
 
 log = logging.getLogger(__name__)
@@ -42,6 +41,15 @@ class Kept(NamedTuple):
     pieces: Pieces
     made_at: datetime
     until: datetime | None
+
+    def holds(self, now: datetime) -> bool:
+        """Whether it still says what its facts say."""
+        return self.made_at <= now and (self.until is None or now < self.until)
+
+    def answer(self, request: DeskRequest, now: datetime) -> HttpResponse:
+        """The page, with what differs by the second or by the form."""
+        filled: dict[str, str] = {Slot.TOKEN: get_token(request), Slot.NOW: iso(now)}
+        return HttpResponse("".join(fill(self.pieces, filled, now)))
 
 
 PAGES: dict[Hashable, Kept] = {}
@@ -71,9 +79,11 @@ def kept_page(
     `is_personal`. A page that asks the database for more is made once more without being kept, and logged as an error.
     """
     is_personal = is_personal or not asks_for_itself(request)
-    key = (template, facts, _look(request, is_personal))
+    person = request.user
+    who = () if not is_personal else (person.pk, person.email, tuple(person.role_names), person.time_zone)
+    key = (template, facts, look_of(request), who)
     page = PAGES.get(key)
-    if page is None or now < page.made_at or (page.until is not None and now >= page.until):
+    if page is None or not page.holds(now):
         try:
             page = _made(request, template, now, shown, changes_at, is_personal)
         except NotHandedOver:
@@ -83,18 +93,16 @@ def kept_page(
         if len(PAGES) >= KEPT:
             PAGES.clear()
         PAGES[key] = page
-    filled: dict[str, str] = {Slot.TOKEN: get_token(request), Slot.NOW: iso(now)}
-    return HttpResponse("".join(fill(page.pieces, filled, now)))
+    if not is_personal:
+        request.made = page
+    return page.answer(request, now)
 
 
-def _look(request: DeskRequest, is_personal: bool) -> Hashable:
-    """For whom and where a page looks the same."""
-    person = request.user
+def look_of(request: DeskRequest) -> Hashable:
+    """Where and to whom a page looks the same, but for what it shows of the person who asks."""
     spoken = (get_language(), get_current_timezone_name(), settings.DEMO, settings.MFA_REQUIRED)
     place = (request.get_full_path(), way_back(request), bool(request.htmx))
-    may = frozenset(person.get_all_permissions())
-    who = () if not is_personal else (person.pk, person.email, tuple(person.role_names), person.time_zone)
-    return spoken, place, may, who, asks_for_itself(request)
+    return spoken, place, frozenset(request.user.get_all_permissions()), asks_for_itself(request)
 
 
 def _made(
