@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from tests.desk import ask, clock_at, item_of, person, see
@@ -151,7 +152,8 @@ def test_starting_asks_the_database_as_often_for_many_as_for_few(
     few, many = draft(trades(2)[:2], agent), draft(trades(40), agent)
     start(few)
 
-    with django_assert_num_queries(17):
+    # On PostgreSQL the log's entries go with its head.
+    with django_assert_num_queries(16 if connection.vendor == "postgresql" else 17):
         start(many)
 
 

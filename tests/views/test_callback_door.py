@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
@@ -49,7 +50,8 @@ def test_well_signed_news_of_a_withdrawal_is_kept_applied_and_answered_2xx() -> 
     assert Item.objects.get().status_delivery == delivery
 
 
-# How a trade goes on, and how many statements each of its callbacks takes, with those that begin and end transactions.
+# How a trade goes on, and how many statements each of its callbacks takes, with those that begin and end transactions;
+# on PostgreSQL one fewer, as the log's entries go with its head.
 STATEMENTS = {"initiated": 12, "pending": 14, "active": 14, "reverted": 17}
 
 
@@ -57,12 +59,13 @@ STATEMENTS = {"initiated": 12, "pending": 14, "active": 14, "reverted": 17}
 def test_a_callback_of_many_items_takes_no_more_statements_than_one_of_one(
     count: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
+    together = connection.vendor == "postgresql"
     for minute, (status, statements) in enumerate(STATEMENTS.items()):
         items = [item_document(f"item-{number}", status=status) for number in range(count)]
         body = news(status="pending", updatedAt=stamp(NOON + timedelta(minutes=minute)), items=items)
         signature = signed(body, now=now())
 
-        with django_assert_num_queries(statements):
+        with django_assert_num_queries(statements - together):
             assert call(body, signature) == 200
 
     assert Item.objects.filter(status="reverted").count() == Refund.objects.count() == count
