@@ -42,7 +42,7 @@ def read_locked[Row: Model](model: type[Row], **exactly: Any) -> list[Row]:
     database = connections[DEFAULT_DB_ALIAS]
     statement, fields, converters = _selection(model, tuple(exactly), database.vendor)
     values = [_field(model, name).get_db_prep_save(value, database) for name, value in exactly.items()]
-    with database.cursor() as cursor:
+    with planned_once() as cursor:
         cursor.execute(statement, values)
         found = cursor.fetchall()
     return [_kept_row(model, zip(fields, _converted(row, converters), strict=True)) for row in found]
