@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, QuerySet, Sum
-from django.db.models.functions import TruncDay, TruncHour
+from django.db.models import Count, QuerySet, Sum, Value
+from django.db.models.functions import Coalesce, TruncDay, TruncHour
 from django.utils.dates import MONTHS_3
 from django.utils.translation import gettext, gettext_lazy
 
@@ -128,8 +128,9 @@ def charts(facts: ChartFacts, counting: int) -> tuple[Chart, ...]:
 
 
 def _asked(since: datetime) -> QuerySet[Cancellation, Any]:
-    asked = Cancellation.objects.filter(requested_at__gte=since)
-    return asked.order_by().values_list("state").annotate(Count("pk"))
+    asked = Cancellation.objects.filter(requested_at__gte=since).order_by()
+    # By what no index is in the order of: SQLite would else walk all cancellations that there are, state by state.
+    return asked.annotate(outcome=Coalesce("state", Value(""))).values_list("outcome").annotate(Count("pk"))
 
 
 def _opened(since: datetime) -> QuerySet[Refund, Any]:
