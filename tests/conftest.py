@@ -29,6 +29,7 @@ from tests.faults.door import NOTES
 from tests.running.processes import migrate
 from withdrawals.models.audit_triggers import drop_triggers
 from withdrawals.models.first_rows import make_first_rows
+from withdrawals.views.fresh import MADE
 
 TOLD = "told"
 # Objects that may lie about before the collector looks: the tests have the memory, and not the time.
@@ -281,6 +282,12 @@ def restore_rows() -> None:
     with transaction.atomic():
         make_first_rows(apps, using=connection.alias)
         cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def no_page_of_an_earlier_test() -> None:
+    """Numbers and keys begin anew with a test, so a version of the desk comes back that never would in life."""
+    MADE.clear()
 
 
 @pytest.fixture

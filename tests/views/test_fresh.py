@@ -149,7 +149,6 @@ SHARED = ["/items/?tab=all", "/"]
 def test_what_one_open_page_brought_is_not_read_anew_for_another(
     supervisor: Client, log_in: LogIn, path: str, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    MADE.clear()
     ItemFactory()
     other = log_in(UserFactory(role=Role.SUPERVISOR))
     tags = [asks_again(each, path) for each in (supervisor, other)]
@@ -213,7 +212,6 @@ def test_who_may_less_is_not_given_the_page_of_who_may_more(agent: Client, log_i
 
 
 def test_a_page_is_given_on_no_longer_than_its_rows_say_what_they_said(agent: Client, log_in: LogIn) -> None:
-    MADE.clear()
     item, other = ItemFactory(trade=TradeFactory(opened_at=ago(minutes=29))), log_in(UserFactory())
     tags = [asks_again(agent), asks_again(other)]
     write_something()
