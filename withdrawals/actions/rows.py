@@ -1,7 +1,8 @@
 """Rows of the busiest path, past the ORM's query compiler, which costs more there than the database does.
 
-The statements are those that the ORM would make, but that many rows go to PostgreSQL as one value, with the same conversions
-both ways; `tests/actions/test_rows.py` holds them together for every column of every model that passes here.
+The statements are those that the ORM would make, with the same conversions both ways, but that many rows go to
+PostgreSQL as one value; `tests/actions/test_rows.py` holds them together for every column of every model that passes
+here.
 """
 
 import json
