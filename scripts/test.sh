@@ -28,11 +28,9 @@ fi
 # stay in one process, for what their tests share; the longest come first (tests/conftest.py), so that all end together.
 set -- pytest -n "$(($(getconf _NPROCESSORS_ONLN) + 1))" --no-loadscope-reorder
 
-tests="not soak"
+# What says the same on any database is said on SQLite, which needs no server beside it.
 on_postgres() {
-    "$@" -m "(main_job or not browser) and not soak" --ignore tests/assetpay --ignore tests/sandbox
-    # What says the same on any database has been said.
-    tests="$tests and (browser or not any_database)"
+    "$@" -m "(main_job or not browser) and not any_database and not soak" --ignore tests/assetpay --ignore tests/sandbox
 }
 
 if [ -n "${TEST_POSTGRES_URL:-}" ]; then
@@ -45,4 +43,4 @@ elif [ "${REQUIRE_POSTGRES:-}" = 1 ]; then
 else
     echo "PostgreSQL left out: neither TEST_POSTGRES_URL nor PostgreSQL's own programs are here."
 fi
-exec "$@" -m "$tests"
+exec "$@" -m "not soak"

@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
-from tests.browser.conftest import LogIn
+from tests.browser.conftest import LogIn, log_in_through_the_form
 from tests.browser.scenery import Scenery, bring_to
 from tests.factories import ItemFactory, TradeFactory, UserFactory, ago
 from withdrawals.models import Cancellation, CancellationState, SavedView
@@ -95,11 +95,11 @@ def test_whoever_wants_no_motion_gets_none(
 
 
 def test_without_javascript_an_item_is_found_cancelled_and_taken_back(
-    new_context: Any, live_server: LiveServer, transactional_db: None, log_in: LogIn
+    new_context: Any, live_server: LiveServer, transactional_db: None
 ) -> None:
     item = ItemFactory()
     page = new_context(java_script_enabled=False).new_page()
-    log_in(page, UserFactory().email)
+    log_in_through_the_form(page, live_server, UserFactory().email)
     page.locator("#find").fill(item.assetpay_id)
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{live_server.url}/trades/{item.trade_id}/#item-{item.pk}")

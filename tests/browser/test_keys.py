@@ -129,6 +129,7 @@ def test_letters_that_are_typed_are_letters(
 ) -> None:
     item = ItemFactory()
     log_in(page, UserFactory().email)
+    page.goto(f"{live_server.url}/")
 
     page.keyboard.press("/")
     page.keyboard.type("jackrx? redline")
@@ -145,6 +146,7 @@ def test_the_palette_goes_does_and_finds(
 ) -> None:
     item = ItemFactory()
     log_in(page, UserFactory().email)
+    page.goto(f"{live_server.url}/")
     page.keyboard.press("Control+k")
     page.keyboard.type("go items")
     page.keyboard.press("ArrowDown")
@@ -172,6 +174,7 @@ def test_the_box_works_without_scripts(
     item = ItemFactory()
     page = new_context(java_script_enabled=False).new_page()  # type: ignore[operator] # pytest-playwright's own
     log_in(page, UserFactory().email)
+    page.goto(f"{live_server.url}/")
 
     page.get_by_role("searchbox", name="Find anything").fill(f"“{item.assetpay_id}”")
     page.keyboard.press("Enter")

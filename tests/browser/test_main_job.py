@@ -13,8 +13,9 @@ from playwright.sync_api import Page, expect
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
+from tests.browser.conftest import log_in_through_the_form
 from tests.desk import person
-from tests.stories.conftest import PASSWORD, Stage
+from tests.stories.conftest import Stage
 from tests.stories.conftest import stage as stage  # the fixture
 from withdrawals.models import AuditEntry, Refund, RefundEntry, Role
 
@@ -43,16 +44,6 @@ def worker(database_url: str, settings: Settings) -> Iterator[None]:
     assert b"Traceback" not in complaints, complaints.decode()
 
 
-def log_in(page: Page, live_server: LiveServer, role: Role) -> str:
-    email = person(role).email
-    page.goto(f"{live_server.url}/accounts/login/")
-    page.get_by_label("E-mail").fill(email)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.keyboard.press("Enter")
-    page.wait_for_url(f"{live_server.url}/")
-    return email
-
-
 @pytest.mark.main_job
 def test_an_agent_does_the_main_job_and_an_auditor_finds_every_step(
     page: Page, stage: Stage, live_server: LiveServer, database_url: str, settings: Settings
@@ -63,7 +54,8 @@ def test_an_agent_does_the_main_job_and_an_auditor_finds_every_step(
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    email = log_in(page, live_server, Role.AGENT)
+    email = person().email
+    log_in_through_the_form(page, live_server, email)
     item = stage.withdrawal(
         age_seconds=592, supplier_delay_seconds=10, items=[{"name": "AK-47 | Redline (Field-Tested)", "price": "28.40"}]
     )
@@ -113,7 +105,7 @@ def test_an_agent_does_the_main_job_and_an_auditor_finds_every_step(
     # Somebody who trusts nobody reads it all back.
     page.goto("about:blank")  # an answer under way would bring the old cookies back
     page.context.clear_cookies()
-    log_in(page, live_server, Role.AUDITOR)
+    log_in_through_the_form(page, live_server, person(Role.AUDITOR).email)
     page.goto(f"{live_server.url}/audit/?q={item.trade.assetpay_id}")
     log = page.locator("main")
     expect(log).to_contain_text(email)

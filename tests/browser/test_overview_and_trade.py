@@ -14,6 +14,7 @@ def test_charts_are_drawn_from_tables_that_stay_at_hand(
     CancellationFactory(state=CancellationState.CONFIRMED)
     page.set_viewport_size({"width": 390, "height": 844})
     log_in(page, UserFactory().email)
+    page.goto(f"{live_server.url}/")
     chart = page.locator("[data-chart=outcomes]")
 
     expect(chart.locator("canvas")).to_be_visible()
@@ -32,6 +33,7 @@ def test_without_scripts_the_tables_stand_open(
     CancellationFactory(state=CancellationState.CONFIRMED)
     page = new_context(java_script_enabled=False).new_page()  # type: ignore[operator] # pytest-playwright's own
     log_in(page, UserFactory().email)
+    page.goto(f"{live_server.url}/")
 
     expect(page.locator("[data-chart=outcomes]").get_by_role("row", name="Undone 1")).to_be_visible()
     expect(page.locator("canvas").first).to_be_hidden()

@@ -207,6 +207,7 @@ def test_the_chosen_theme_is_remembered(
 ) -> None:
     page.emulate_media(color_scheme="light")
     log_in(page, UserFactory().email)
+    page.goto(f"{live_server.url}/items/")
     expect(page.locator("html")).not_to_have_class("dark")
 
     page.get_by_role("button", name="Light or dark").click()

@@ -14,10 +14,9 @@ from pytest_django.live_server_helper import LiveServer
 from sandbox.client import SandboxControl
 from sandbox.testing import RunningSandbox, running_sandbox
 from tests.desk import person
+from tests.factories import PASSWORD
 from withdrawals.actions.sending import drain
 from withdrawals.models import Item, Role
-
-PASSWORD = "withdraw-skins-1"
 
 
 @dataclass
