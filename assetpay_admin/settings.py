@@ -211,6 +211,7 @@ elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
         "prepare_threshold": 2,
     }
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    DATABASES["default"]["ENGINE"] = "assetpay_admin.postgresql"
 else:
     raise refuse("DATABASE_URL", "must start with sqlite:/// or postgres://.")
 DATABASES["default"]["CONN_MAX_AGE"] = 600

@@ -2,13 +2,16 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import Group
 from django.db import DatabaseError, connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from tests.faults.door import runs, tell
@@ -57,6 +60,76 @@ def test_a_process_of_its_own_meets_the_test_in_the_database(database_url: str) 
 
     assert asked.stdout.strip() == "b@example.com"
     assert User.objects.filter(email="c@example.com").exists()
+
+
+def cut(line: BaseDatabaseWrapper) -> None:
+    """The other end is gone without a word."""
+    with socket.socket(fileno=os.dup(line.connection.pgconn.socket)) as end:
+        end.shutdown(socket.SHUT_RDWR)
+
+
+def end(line: BaseDatabaseWrapper) -> None:
+    """The server ends the session and says so."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [line.connection.info.backend_pid])
+
+
+def call_out(line: BaseDatabaseWrapper) -> None:
+    """The server sends something that nobody asked for now."""
+    with line.cursor() as cursor:
+        cursor.execute("LISTEN something")
+    with connection.cursor() as cursor:
+        cursor.execute("NOTIFY something")
+
+
+def leave_alone(line: BaseDatabaseWrapper) -> None:
+    """Nothing happens between two requests."""
+
+
+@pytest.fixture
+def kept_line(transactional_db: None) -> Iterator[BaseDatabaseWrapper]:
+    """A connection of its own, as a web process keeps one between requests."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no line that could break")
+    line = connection.copy()
+    line.ensure_connection()
+    yield line
+    line.close()
+
+
+def last_words(pid: int) -> str:
+    """What a session asked the server last."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT query FROM pg_stat_activity WHERE pid = %s", [pid])
+        return str(cursor.fetchone()[0])
+
+
+@pytest.mark.parametrize(("between", "is_kept"), [(leave_alone, True), (call_out, True), (end, False), (cut, False)])
+def test_a_request_meets_a_line_that_works_without_asking_the_server(
+    kept_line: BaseDatabaseWrapper, between: Callable[[BaseDatabaseWrapper], None], is_kept: bool
+) -> None:
+    pid = kept_line.connection.info.backend_pid
+    between(kept_line)
+    last = last_words(pid) if is_kept else ""
+
+    kept_line.close_if_unusable_or_obsolete()  # as at the start of a request
+    kept_line.close_if_health_check_failed()  # as before its first statement
+
+    assert not is_kept or last_words(pid) == last
+    with kept_line.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        assert (cursor.fetchone()[0] == pid) == is_kept
+
+
+@pytest.mark.parametrize("between", [end, cut])
+def test_control_a_line_that_nobody_looks_at_fails_the_request(
+    kept_line: BaseDatabaseWrapper, between: Callable[[BaseDatabaseWrapper], None]
+) -> None:
+    kept_line.health_check_enabled = False
+    between(kept_line)
+
+    with pytest.raises(DatabaseError), kept_line.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
 
 
 def test_f30_every_commit_is_on_the_disk_before_it_is_answered(tmp_path: Path) -> None:
