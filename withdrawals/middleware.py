@@ -115,7 +115,7 @@ def readable_requests(get_response: GetResponse) -> GetResponse:
 
 
 class WhoAsks(AuthenticationMiddleware):
-    """Who asks, read from the database with every request, in two statements that are written once.
+    """Who asks, read from the database with every request, in one statement that is written once.
 
     It says yes only where Django would; whatever else a session holds, Django itself decides.
     """

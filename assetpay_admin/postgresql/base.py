@@ -7,6 +7,9 @@ from psycopg import OperationalError
 from psycopg.pq import ConnStatus, TransactionStatus
 from psycopg.pq.abc import PGconn
 
+# It would take another statement.
+READY = (TransactionStatus.IDLE, TransactionStatus.INTRANS)
+
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """A connection that outlives requests, and is looked at before each without a word to the server."""
@@ -28,4 +31,4 @@ def _still_open(pgconn: PGconn) -> bool:
             pgconn.consume_input()
     except OperationalError:
         return False
-    return bool(pgconn.status == ConnStatus.OK and pgconn.transaction_status == TransactionStatus.IDLE)
+    return bool(pgconn.status == ConnStatus.OK and pgconn.transaction_status in READY)

@@ -119,7 +119,7 @@ def test_a_person_is_who_the_orm_says(django_assert_num_queries: DjangoAssertNum
     mira.user_permissions.add(Permission.objects.get(codename="manage_people"))
     known = User.objects.get(pk=mira.pk)
 
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(1):
         person = read_person(mira.pk)
         assert person is not None
         assert person.get_all_permissions()

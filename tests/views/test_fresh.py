@@ -68,7 +68,7 @@ def number_of(response: HttpResponse) -> int:
 
 
 # Session, person, what they may; and one for all that may have moved.
-QUERIES_WHEN_NOTHING_CHANGED = 4
+QUERIES_WHEN_NOTHING_CHANGED = 3
 
 
 def test_nothing_new_costs_one_query_beside_the_log_in(

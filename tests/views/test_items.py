@@ -259,7 +259,7 @@ def test_the_list_costs_the_same_however_long(agent: Client, many: int, django_a
 
 # Session, person, what they may; and besides these five: all counts, the page, its cancellations, who is there, the
 # saved views.
-QUERIES_OF_THE_LIST = 8
+QUERIES_OF_THE_LIST = 7
 
 
 def test_the_merchants_own_trade_is_called_so(agent: Client) -> None:

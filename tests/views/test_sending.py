@@ -69,7 +69,7 @@ def test_the_page_costs_the_same_however_much_waits(agent: Client, many: int, dj
 
 
 # Session, person, what they may; the batches; the budget's own.
-QUERIES_OF_THE_LIVE_PART = 9
+QUERIES_OF_THE_LIVE_PART = 8
 
 
 def test_a_whole_trade_is_shown_by_name_and_asked_for_at_once(log_in: LogIn) -> None:

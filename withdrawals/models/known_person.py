@@ -1,15 +1,18 @@
-"""Who somebody is and what they may do, in two statements: asked for with every request, so never kept."""
+"""Who somebody is and what they may do, in one statement: asked for with every request, so never kept."""
 
 from typing import Any
 
 from django.contrib.auth.models import Group, Permission
 from django.db import connection
-from django.db.models import QuerySet, Value
+from django.db.models import OuterRef, QuerySet, StringAgg, Subquery, Value
+from django.db.models.functions import Concat
 
 from withdrawals.models.prepared import rows_of
 from withdrawals.models.user import User
 
 COLUMNS = tuple(field.attname for field in User._meta.concrete_fields)
+# Between names that come as one text; in none of them.
+BETWEEN = "\n"
 
 
 def read_person(pk: int) -> User | None:
@@ -17,23 +20,29 @@ def read_person(pk: int) -> User | None:
     found = rows_of(_person, pk=pk)
     if not found:
         return None
-    person = User.from_db(connection.alias, COLUMNS, found[0])
-    granted = rows_of(_granted, pk=pk)
-    person.role_names = sorted(name for name, codename in granted if not codename)
+    *columns, roles, own, of_roles = found[0]
+    person = User.from_db(connection.alias, COLUMNS, columns)
+    person.role_names = sorted(_names(roles))
     if not person.is_superuser:
         # Where Django's backend keeps what it has asked for; a superuser's it does not ask for.
-        person._perm_cache = {f"{app}.{codename}" for app, codename in granted if codename}  # type: ignore[attr-defined]
+        person._perm_cache = {*_names(own), *_names(of_roles)}  # type: ignore[attr-defined]
     return person
 
 
+def _names(text: str | None) -> list[str]:
+    return text.split(BETWEEN) if text else []
+
+
 def _person(pk: int) -> QuerySet[User, Any]:
-    return User.objects.filter(pk=pk).values_list(*COLUMNS)
+    permissions, codename = Permission.objects.order_by(), Concat("content_type__app_label", Value("."), "codename")
+    told = {
+        "told_roles": _as_text(Group.objects.filter(user=OuterRef("pk")), "name"),
+        "told_own": _as_text(permissions.filter(user=OuterRef("pk")), codename),
+        "told_of_roles": _as_text(permissions.filter(group__user=OuterRef("pk")), codename),
+    }
+    return User.objects.filter(pk=pk).annotate(**told).values_list(*COLUMNS, *told)
 
 
-def _granted(pk: int) -> QuerySet[Any, Any]:
-    """App and code name of each permission of this person, their own and their roles'; and each role, with none."""
-    names = ("content_type__app_label", "codename")
-    granted = Permission.objects.order_by()
-    own, of_roles = granted.filter(user=pk), granted.filter(group__user=pk)
-    roles = Group.objects.filter(user=pk).values_list("name", Value(""))
-    return own.values_list(*names).union(of_roles.values_list(*names), roles).order_by()
+def _as_text(rows: QuerySet[Any], name: Any) -> Subquery:
+    one_group = rows.order_by().annotate(all=Value(1)).values("all")
+    return Subquery(one_group.annotate(told=StringAgg(name, Value(BETWEEN))).values("told"))
