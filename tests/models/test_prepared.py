@@ -12,8 +12,9 @@ from pytest_django import DjangoAssertNumQueries
 
 from tests.factories import ItemFactory, TradeFactory, UserFactory, ago
 from withdrawals.models import Item, Role, Status, User
+from withdrawals.models.item_tally import count_desk
 from withdrawals.models.known_person import read_person
-from withdrawals.models.prepared import count_each, rows_of
+from withdrawals.models.prepared import count_each, planned_anew, rows_of
 
 pytestmark = pytest.mark.django_db
 
@@ -95,6 +96,27 @@ def test_postgresql_plans_a_statement_once_and_knows_its_constants_but_looks_ane
     (planned,) = [statement for statement in kept if '"opened_at" >= $1' in statement and '"price"' in statement]
     assert f"'{Status.PENDING}'" in planned
     assert not [statement for statement in kept if " LIKE " in statement]
+
+
+@planned_anew
+def by_name(name: str) -> QuerySet[Item, Any]:
+    """None, or all."""
+    return Item.objects.filter(name=name).values_list("pk", "name")
+
+
+def test_postgresql_keeps_one_plan_from_the_beginning_but_for_what_hangs_on_its_values() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite's driver keeps statements by itself")
+    item = ItemFactory(name="AK-47 | 100%")
+    for number in range(12):
+        count_desk(ago(minutes=number))
+        assert rows_of(by_name, name=item.name) == [(item.pk, item.name)]
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement, custom_plans FROM pg_prepared_statements")
+        kept = dict(cursor.fetchall())
+    assert [kept[statement] for statement in kept if "kept.waiting" in statement] == [0]
+    assert not [statement for statement in kept if '"name" =' in statement]
 
 
 def test_a_statement_that_is_kept_outlives_a_release_that_adds_a_column() -> None:

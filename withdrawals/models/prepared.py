@@ -22,6 +22,8 @@ Value = datetime | int | str | tuple[int, ...] | tuple[str, ...]
 Form = tuple[str, type, int | None]
 Makes = Callable[..., QuerySet[Any, Any]]
 STATEMENTS = 500
+# Those of which PostgreSQL does not keep one plan.
+PLANNED_ANEW: set[Makes] = set()
 # How a value stands in its parameter: as it is, or as what is looked for within, at the beginning or at the end.
 AS_IT_IS, *LIKE = ("{}", "%{}%", "{}%", "%{}")
 
@@ -44,6 +46,15 @@ class Statement(NamedTuple):
     def seeks_text(self) -> bool:
         """Whether it looks for a text within others: how that is found best hangs on the text."""
         return any(form != AS_IT_IS for *_, form in self.places)
+
+
+def planned_anew[**P, Rows: QuerySet[Any, Any]](makes: Callable[P, Rows]) -> Callable[P, Rows]:
+    """What this makes finds a few rows or half of a table, as its values are: for each, PostgreSQL plans it anew.
+
+    All others keep one plan, whatever their values; so this stands where a bound alone decides how much is read.
+    """
+    PLANNED_ANEW.add(makes)
+    return makes
 
 
 class Found[Row: Model](NamedTuple):
@@ -89,13 +100,14 @@ def raw_rows_of(makes: Makes, *shape: Hashable, **values: Value) -> tuple[list[t
     """The same as the database's driver has them; `converted` makes of each what Python holds."""
     forms = tuple(_form(name, value) for name, value in values.items())
     statement = _written(makes, shape, forms, connection.vendor)
-    with connection.cursor() if statement.seeks_text else planned_once() as cursor:
+    plans_anew = statement.seeks_text or makes in PLANNED_ANEW
+    with connection.cursor() if plans_anew else planned_once() as cursor:
         cursor.execute(statement.sql, _filled(statement, _flat(values)))
         return cursor.fetchall(), statement
 
 
 def planned_once() -> CursorWrapper:
-    """A cursor whose statements PostgreSQL keeps for its session, with the plan, once they have come a few times.
+    """A cursor whose statements PostgreSQL keeps for its session, with one plan, once they have come twice.
 
     Values go beside the statement then, not in its text. SQLite's driver keeps the latest by itself.
     """

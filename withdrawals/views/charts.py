@@ -14,7 +14,7 @@ from django.utils.dates import MONTHS_3
 from django.utils.translation import gettext, gettext_lazy
 
 from withdrawals.models import Cancellation, CancellationState, Delivery, Refund, RefundState, SendPermit
-from withdrawals.models.prepared import Makes, as_moment, raw_rows_of, rows_of
+from withdrawals.models.prepared import Makes, as_moment, planned_anew, raw_rows_of, rows_of
 from withdrawals.models.usual import lengths, percentile
 from withdrawals.models.words import Words
 from withdrawals.templatetags.desk import LENGTHS, TONES, usd_or_zero
@@ -127,27 +127,32 @@ def charts(facts: ChartFacts, counting: int) -> tuple[Chart, ...]:
     return _outcomes(dict(facts.outcomes)), _refunds(facts.refunds), undone, lag, _sendings(facts, counting)
 
 
+@planned_anew
 def _asked(since: datetime) -> QuerySet[Cancellation, Any]:
     asked = Cancellation.objects.filter(requested_at__gte=since).order_by()
     # By what no index is in the order of: SQLite would else walk all cancellations that there are, state by state.
     return asked.annotate(outcome=Coalesce("state", Value(""))).values_list("outcome").annotate(Count("pk"))
 
 
+@planned_anew
 def _opened(since: datetime) -> QuerySet[Refund, Any]:
     opened = Refund.objects.filter(state__in=RefundState.values, opened_at__gte=since)
     return opened.order_by().values_list("state").annotate(Count("pk"), Sum("amount"))
 
 
+@planned_anew
 def _undone(since: datetime) -> QuerySet[Cancellation, Any]:
     undone = Cancellation.objects.filter(requested_at__gte=since, state=CancellationState.CONFIRMED)
     return undone.order_by("-requested_at", "-pk").values_list("requested_at", "ended_at")[:LATEST]
 
 
+@planned_anew
 def _received(since: datetime) -> QuerySet[Delivery, Any]:
     received = Delivery.objects.filter(received_at__gte=since).order_by("-received_at", "-pk")
     return received.values_list("signed_at", "received_at")[:LATEST]
 
 
+@planned_anew
 def _sent(name: str, first: datetime) -> QuerySet[SendPermit, Any]:
     truncate = TruncHour if RANGE_BY_NAME[name].step < timedelta(days=1) else TruncDay
     sent = SendPermit.objects.filter(counts_until__gte=first, reserved_at__gte=first)
