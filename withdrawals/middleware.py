@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from http import HTTPStatus
 
 import structlog
 from allauth.account.authentication import get_authentication_records
@@ -46,12 +47,22 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class RequestLog(RequestMiddleware):
-    """One line of the log for each request, without what opens an account or names a customer."""
+    """One line of the log for each request, without what opens an account or names a customer.
+
+    None for an open page that asks whether anything changed and hears no: a hundred of them ask twenty times a second.
+    """
 
     def prepare(self, request: HttpRequest) -> None:
         """Also put where the call came from on the request."""
         request.client_address = client_address(request)  # type: ignore[attr-defined] # for the callbacks' door
         super().prepare(request)
+
+    def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:
+        """The line."""
+        if response.status_code == HTTPStatus.NOT_MODIFIED:
+            structlog.contextvars.clear_contextvars()
+        else:
+            super().handle_response(request, response)
 
     @classmethod
     def bind_ip(cls, request: HttpRequest) -> None:

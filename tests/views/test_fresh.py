@@ -67,7 +67,19 @@ def number_of(response: HttpResponse) -> int:
     return int(response["ETag"].strip('"').partition("-")[0])
 
 
-# Session, person, what they may; and one for all that may have moved.
+def test_what_hears_that_nothing_changed_leaves_no_line_in_the_log(
+    agent: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    tag = look(agent)["ETag"]
+    caplog.clear()
+
+    assert look(agent, tag=tag).status_code == 304
+    assert [record for record in caplog.records if record.name.startswith("django_structlog")] == []
+    assert look(agent).status_code == 200
+    assert len([record for record in caplog.records if record.name.startswith("django_structlog")]) == 1
+
+
+# Session, person with what they may; and one for all that may have moved.
 QUERIES_WHEN_NOTHING_CHANGED = 3
 
 
