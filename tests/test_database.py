@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import Group
 from django.db import DatabaseError, connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model, UniqueConstraint
 from django.utils import timezone
 
 from tests.faults.door import runs, tell
 from withdrawals.actions.audit import Origin
 from withdrawals.actions.people import create_person
-from withdrawals.models import AuditEntry, AuditHead, Role, SendBudget, Source, User
+from withdrawals.models import AuditEntry, AuditHead, Delivery, Item, Role, SendBudget, Source, Trade, User
 from withdrawals.models.audit_triggers import missing_triggers
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -130,6 +132,47 @@ def test_control_a_line_that_nobody_looks_at_fails_the_request(
 
     with pytest.raises(DatabaseError), kept_line.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
+
+
+def begun_with(model: type[Model]) -> set[str]:
+    """The first columns of all indexes of more than one column that hold every row."""
+    meta = model._meta
+    uniques = [each for each in meta.constraints if isinstance(each, UniqueConstraint)]
+    lists = [list(each.fields) for each in (*meta.indexes, *uniques) if not each.condition]
+    return {str(meta.get_field(names[0].lstrip("-")).column) for names in lists if len(names) > 1}
+
+
+@pytest.mark.django_db
+def test_no_column_has_an_index_of_its_own_where_another_one_begins_with_it() -> None:
+    twice = []
+    for model in apps.get_app_config("withdrawals").get_models():
+        with connection.cursor() as cursor:
+            known = connection.introspection.get_constraints(cursor, model._meta.db_table)
+        partial = {each.name for each in model._meta.indexes if each.condition}
+        only_find = [
+            each for name, each in known.items() if each["index"] and not each["unique"] and name not in partial
+        ]
+        alone = {each["columns"][0] for each in only_find if len(each["columns"]) == 1}
+        twice += [f"{model.__name__}: {column}" for column in alone & begun_with(model)]
+
+    assert twice == []
+
+
+@pytest.mark.django_db
+def test_no_row_of_a_callback_pays_for_a_search_that_nobody_makes() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("Django makes indexes for LIKE on PostgreSQL alone")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT attname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid"
+            " JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]"
+            " WHERE relname LIKE %s AND indrelid::regclass::text = ANY(%s)",
+            [r"%\_like", [model._meta.db_table for model in (Trade, Item, Delivery, AuditEntry)]],
+        )
+        found = [column for (column,) in cursor.fetchall()]
+
+    # The log is read by the beginning of an action.
+    assert found == ["action"]
 
 
 def test_f30_every_commit_is_on_the_disk_before_it_is_answered(tmp_path: Path) -> None:

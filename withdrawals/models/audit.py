@@ -59,11 +59,13 @@ class AuditEntry(models.Model):
     number = models.BigIntegerField(unique=True)
     at = models.DateTimeField(db_index=True)
     # Null where no person acted; `actor_name` says who did: an e-mail, AssetPay, or the clock.
-    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
+    )
     actor_name = models.CharField(max_length=254)
     action = models.CharField(max_length=64, db_index=True)
-    trade = models.ForeignKey(Trade, on_delete=models.PROTECT, null=True, related_name="audit_entries")
-    item = models.ForeignKey(Item, on_delete=models.PROTECT, null=True, related_name="audit_entries")
+    trade = models.ForeignKey(Trade, on_delete=models.PROTECT, null=True, related_name="audit_entries", db_index=False)
+    item = models.ForeignKey(Item, on_delete=models.PROTECT, null=True, related_name="audit_entries", db_index=False)
     before = models.JSONField(default=dict)
     after = models.JSONField(default=dict)
     reason = models.CharField(max_length=500, blank=True, default="")

@@ -131,7 +131,7 @@ class Batch(models.Model):
 class BatchItem(models.Model):
     """One item of a batch. Without a cancellation nothing was asked, and `excluded_because` says why."""
 
-    batch = models.ForeignKey(Batch, on_delete=models.PROTECT, related_name="items")
+    batch = models.ForeignKey(Batch, on_delete=models.PROTECT, related_name="items", db_index=False)
     item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="+")
     position = models.PositiveIntegerField()
     # A word to group by: a rule's, or "already_asked"; and the sentence for the agent.

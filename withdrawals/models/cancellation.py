@@ -162,7 +162,7 @@ class CancellationQuerySet(models.QuerySet["Cancellation"]):
 class Cancellation(models.Model):
     """One request. `number` counts the requests for this item from 1, without gaps."""
 
-    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="cancellations")
+    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="cancellations", db_index=False)
     number = models.PositiveIntegerField()
     state = models.CharField(max_length=16, choices=CancellationState)
     batch = models.ForeignKey("withdrawals.Batch", on_delete=models.PROTECT, null=True, related_name="cancellations")
@@ -323,7 +323,7 @@ class Attempt(models.Model):
     The attempts of one call for a whole trade share its request id.
     """
 
-    cancellation = models.ForeignKey(Cancellation, on_delete=models.PROTECT, related_name="attempts")
+    cancellation = models.ForeignKey(Cancellation, on_delete=models.PROTECT, related_name="attempts", db_index=False)
     number = models.PositiveIntegerField()
     request_id = models.UUIDField(db_index=True)
     is_whole_trade = models.BooleanField(default=False)

@@ -208,7 +208,7 @@ class Item(models.Model):
     status reported so far, with the evidence that brought it. AssetPay items carry no times of their own.
     """
 
-    trade = models.ForeignKey(Trade, on_delete=models.PROTECT, related_name="items")
+    trade = models.ForeignKey(Trade, on_delete=models.PROTECT, related_name="items", db_index=False)
     assetpay_id = models.CharField(max_length=128)
     position = models.PositiveSmallIntegerField(default=0)
     status = models.CharField(max_length=64)

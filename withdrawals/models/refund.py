@@ -223,7 +223,7 @@ class RefundEntry(models.Model):
     net confirmation, whatever the code does.
     """
 
-    refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="entries")
+    refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="entries", db_index=False)
     number = models.PositiveIntegerField()
     kind = models.CharField(max_length=16, choices=EntryKind)
     amount = UsdField()

@@ -24,7 +24,7 @@ class ApprovalState(models.TextChoices):
 class RefundApproval(models.Model):
     """The first person's word on a refund that takes two, bound to exactly what they saw (`shown`, `fingerprint`)."""
 
-    refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="approvals")
+    refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="approvals", db_index=False)
     number = models.PositiveIntegerField()
     state = models.CharField(max_length=16, choices=ApprovalState, default=ApprovalState.OPEN)
     reference = models.CharField(max_length=200)

@@ -42,7 +42,9 @@ class SavedViewQuerySet(models.QuerySet["SavedView"]):
 class SavedView(models.Model):
     """A name for the query string of a list."""
 
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="saved_views")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="saved_views", db_index=False
+    )
     saved_list = models.CharField(max_length=32, choices=SavedList)
     name = models.CharField(max_length=60)
     # Without a place in the list: a view begins at its beginning.

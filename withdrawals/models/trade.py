@@ -106,7 +106,7 @@ class Trade(models.Model):
     # ("reverted_by=user", "error=…", "asset_of=…"), sorted: money hangs on it, and a later message may leave it out.
     signs = models.JSONField(default=list)
     # The earliest `createdAt` of AssetPay; without one, our first sight, which is never too early.
-    opened_at = models.DateTimeField(db_index=True)
+    opened_at = models.DateTimeField()
     is_opened_at_known = models.BooleanField(default=False)
     # AssetPay's `updatedAt` of the document below.
     reported_at = models.DateTimeField(null=True)
