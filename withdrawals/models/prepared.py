@@ -44,8 +44,8 @@ class Statement(NamedTuple):
 
     @property
     def seeks_text(self) -> bool:
-        """Whether it looks for a text within others: how that is found best hangs on the text."""
-        return any(form != AS_IT_IS for *_, form in self.places)
+        """Whether it looks for a text, or for words, within others: how that is found best hangs on the text."""
+        return " @@ " in self.sql or any(form != AS_IT_IS for *_, form in self.places)
 
 
 def planned_anew[**P, Rows: QuerySet[Any, Any]](makes: Callable[P, Rows]) -> Callable[P, Rows]:
