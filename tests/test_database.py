@@ -143,6 +143,17 @@ def begun_with(model: type[Model]) -> set[str]:
 
 
 @pytest.mark.django_db
+def test_every_index_and_constraint_that_a_model_names_is_in_the_database() -> None:
+    missing = []
+    for model in apps.get_app_config("withdrawals").get_models():
+        with connection.cursor() as cursor:
+            known = connection.introspection.get_constraints(cursor, model._meta.db_table)
+        missing += [each.name for each in (*model._meta.indexes, *model._meta.constraints) if each.name not in known]
+
+    assert missing == []
+
+
+@pytest.mark.django_db
 def test_no_column_has_an_index_of_its_own_where_another_one_begins_with_it() -> None:
     twice = []
     for model in apps.get_app_config("withdrawals").get_models():

@@ -40,13 +40,13 @@ def drop(apps, schema_editor):
     unused = [
         index
         for model, name in COVERED
-        for index in own_indexes(schema_editor.connection, *columns_of(apps, model, name))
+        for index in own_indexes(schema_editor.connection, apps, model, name)
         if not index.endswith("_like")
     ]
     unused += [
         index
         for model, name in NEVER_BY_BEGINNING
-        for index in own_indexes(schema_editor.connection, *columns_of(apps, model, name))
+        for index in own_indexes(schema_editor.connection, apps, model, name)
         if index.endswith("_like")
     ]
     for index in unused:
@@ -56,7 +56,7 @@ def drop(apps, schema_editor):
 def make_again(apps, schema_editor):
     for model, name in COVERED:
         table, column = columns_of(apps, model, name)
-        if not own_indexes(schema_editor.connection, table, column):
+        if not own_indexes(schema_editor.connection, apps, model, name):
             index, quote = f"{table}_{column}", schema_editor.quote_name
             schema_editor.execute(f"CREATE INDEX {quote(index)} ON {quote(table)} ({quote(column)})")
     if schema_editor.connection.vendor == "postgresql":
@@ -73,15 +73,14 @@ def columns_of(apps, model, name):
     return meta.db_table, meta.get_field(name).column
 
 
-def own_indexes(connection, table, column):
-    """The names of the indexes of this column alone that only serve to find."""
+def own_indexes(connection, apps, model, name):
+    """The names of the indexes that Django made of this column alone; those that a model names stay."""
+    table, column = columns_of(apps, model, name)
+    named = {index.name for index in apps.get_model("withdrawals", model)._meta.indexes}
     with connection.cursor() as cursor:
         known = connection.introspection.get_constraints(cursor, table)
-    return [
-        name
-        for name, each in known.items()
-        if each["index"] and each["columns"] == [column] and not each["unique"] and not each["primary_key"]
-    ]
+    found = [index for index, each in known.items() if each["index"] and each["columns"] == [column]]
+    return [index for index in found if index not in named and not known[index]["unique"]]
 
 
 class Migration(migrations.Migration):
