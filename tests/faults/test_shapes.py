@@ -67,7 +67,6 @@ def test_f16_f18_what_is_odd_but_certainly_news_is_kept_and_200(name: str) -> No
     assert delivery.verdict in (Verdict.APPLIED, Verdict.NOTED)
 
 
-@pytest.mark.any_database
 @pytest.mark.parametrize("name", [*NOT_UNDERSTOOD, *UNDERSTOOD])
 def test_p30_the_same_bodies_unsigned_are_401_or_503(name: str) -> None:
     body = (NOT_UNDERSTOOD | UNDERSTOOD)[name]
@@ -78,7 +77,6 @@ def test_p30_the_same_bodies_unsigned_are_401_or_503(name: str) -> None:
     assert RejectedCall.objects.get().body_bytes == len(body)
 
 
-@pytest.mark.any_database
 @pytest.mark.parametrize("count", runs(300, 10_000))
 def test_f16_any_damage_to_any_body_is_200_or_503_and_never_news_of_an_approval(count: int) -> None:
     chance = seeded(16)
@@ -290,7 +288,6 @@ def test_f23_the_content_type_decides_nothing(content_type: str) -> None:
     assert (sent(news()), sent(APPROVAL)) == (200, 503)
 
 
-@pytest.mark.any_database
 @pytest.mark.parametrize("count", runs(300, 1_000))
 def test_f25_no_mutant_of_an_approval_is_answered_yes_or_no(count: int) -> None:
     chance = seeded(25)
