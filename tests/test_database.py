@@ -1,18 +1,17 @@
-"""The database of the tests is as a migration leaves it, before and after a test that empties it."""
+"""The database: what a migration leaves in it, the same after a test that emptied it; and when it is on the disk."""
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
 from django.db import DatabaseError, connection, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model, UniqueConstraint
 from django.utils import timezone
 
@@ -64,76 +63,6 @@ def test_a_process_of_its_own_meets_the_test_in_the_database(database_url: str) 
     assert User.objects.filter(email="c@example.com").exists()
 
 
-def cut(line: BaseDatabaseWrapper) -> None:
-    """The other end is gone without a word."""
-    with socket.socket(fileno=os.dup(line.connection.pgconn.socket)) as end:
-        end.shutdown(socket.SHUT_RDWR)
-
-
-def end(line: BaseDatabaseWrapper) -> None:
-    """The server ends the session and says so."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [line.connection.info.backend_pid])
-
-
-def call_out(line: BaseDatabaseWrapper) -> None:
-    """The server sends something that nobody asked for now."""
-    with line.cursor() as cursor:
-        cursor.execute("LISTEN something")
-    with connection.cursor() as cursor:
-        cursor.execute("NOTIFY something")
-
-
-def leave_alone(line: BaseDatabaseWrapper) -> None:
-    """Nothing happens between two requests."""
-
-
-@pytest.fixture
-def kept_line(transactional_db: None) -> Iterator[BaseDatabaseWrapper]:
-    """A connection of its own, as a web process keeps one between requests."""
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite has no line that could break")
-    line = connection.copy()
-    line.ensure_connection()
-    yield line
-    line.close()
-
-
-def last_words(pid: int) -> str:
-    """What a session asked the server last."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT query FROM pg_stat_activity WHERE pid = %s", [pid])
-        return str(cursor.fetchone()[0])
-
-
-@pytest.mark.parametrize(("between", "is_kept"), [(leave_alone, True), (call_out, True), (end, False), (cut, False)])
-def test_a_request_meets_a_line_that_works_without_asking_the_server(
-    kept_line: BaseDatabaseWrapper, between: Callable[[BaseDatabaseWrapper], None], is_kept: bool
-) -> None:
-    pid = kept_line.connection.info.backend_pid
-    between(kept_line)
-    last = last_words(pid) if is_kept else ""
-
-    kept_line.close_if_unusable_or_obsolete()  # as at the start of a request
-    kept_line.close_if_health_check_failed()  # as before its first statement
-
-    assert not is_kept or last_words(pid) == last
-    with kept_line.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        assert (cursor.fetchone()[0] == pid) == is_kept
-
-
-@pytest.mark.parametrize("between", [end, cut])
-def test_control_a_line_that_nobody_looks_at_fails_the_request(
-    kept_line: BaseDatabaseWrapper, between: Callable[[BaseDatabaseWrapper], None]
-) -> None:
-    kept_line.health_check_enabled = False
-    between(kept_line)
-
-    with pytest.raises(DatabaseError), kept_line.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-
-
 def begun_with(model: type[Model]) -> set[str]:
     """The first columns of all indexes of more than one column that hold every row."""
     meta = model._meta
@@ -142,12 +71,17 @@ def begun_with(model: type[Model]) -> set[str]:
     return {str(meta.get_field(names[0].lstrip("-")).column) for names in lists if len(names) > 1}
 
 
+def in_the_database() -> Iterator[tuple[type[Model], dict[str, Any]]]:
+    """Each model, and the indexes and constraints that its table has, by name."""
+    for model in apps.get_app_config("withdrawals").get_models():
+        with connection.cursor() as cursor:
+            yield model, connection.introspection.get_constraints(cursor, model._meta.db_table)
+
+
 @pytest.mark.django_db
 def test_every_index_and_constraint_that_a_model_names_is_in_the_database() -> None:
     missing = []
-    for model in apps.get_app_config("withdrawals").get_models():
-        with connection.cursor() as cursor:
-            known = connection.introspection.get_constraints(cursor, model._meta.db_table)
+    for model, known in in_the_database():
         missing += [each.name for each in (*model._meta.indexes, *model._meta.constraints) if each.name not in known]
 
     assert missing == []
@@ -156,9 +90,7 @@ def test_every_index_and_constraint_that_a_model_names_is_in_the_database() -> N
 @pytest.mark.django_db
 def test_no_column_has_an_index_of_its_own_where_another_one_begins_with_it() -> None:
     twice = []
-    for model in apps.get_app_config("withdrawals").get_models():
-        with connection.cursor() as cursor:
-            known = connection.introspection.get_constraints(cursor, model._meta.db_table)
+    for model, known in in_the_database():
         partial = {each.name for each in model._meta.indexes if each.condition}
         only_find = [
             each for name, each in known.items() if each["index"] and not each["unique"] and name not in partial

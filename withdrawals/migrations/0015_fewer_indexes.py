@@ -37,12 +37,7 @@ NEVER_BY_BEGINNING = (
 
 
 def drop(apps, schema_editor):
-    unused = [
-        index
-        for model, name in COVERED
-        for index in own_indexes(schema_editor.connection, apps, model, name)
-        if not index.endswith("_like")
-    ]
+    unused = [index for model, name in COVERED for index in own_indexes(schema_editor.connection, apps, model, name)]
     unused += [
         index
         for model, name in NEVER_BY_BEGINNING
