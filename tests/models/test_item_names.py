@@ -142,6 +142,9 @@ def test_names_and_ends_are_looked_up_in_indexes() -> None:
 
 @on_postgresql
 def test_without_trigrams_names_are_found_by_words_and_their_beginnings() -> None:
+    # Rows that an earlier test changed, and that a snapshot elsewhere still sees, keep a new index from use until it
+    # has gone; a table written anew has none.
+    execute("ALTER TABLE withdrawals_item ALTER color TYPE varchar(64) USING color || ''")
     execute(f"DROP INDEX {INDEX}")
     execute("DROP EXTENSION pg_trgm")
     # Whoever migrates may not bring it back.
