@@ -24,7 +24,6 @@ from django_htmx.middleware import HtmxDetails
 from django_structlog.middlewares import RequestMiddleware
 
 from withdrawals.models import User
-from withdrawals.models.known_person import read_person
 from withdrawals.sessions import has_ended, note_use
 
 CALLBACK_PATH = "/callbacks/"
@@ -126,7 +125,7 @@ def readable_requests(get_response: GetResponse) -> GetResponse:
 
 
 class WhoAsks(AuthenticationMiddleware):
-    """Who asks, read from the database with every request, in one statement that is written once.
+    """Who asks, read from the database with every request, in one statement with the session.
 
     It says yes only where Django would; whatever else a session holds, Django itself decides.
     """
@@ -142,7 +141,8 @@ def _person(request: HttpRequest) -> User | AnonymousUser:
     session = request.session
     key, signature = str(session.get(SESSION_KEY, "")), str(session.get(HASH_SESSION_KEY, ""))
     if session.get(BACKEND_SESSION_KEY) in settings.AUTHENTICATION_BACKENDS and key.isdecimal():
-        person = read_person(int(key))
+        # `SessionStore` of `withdrawals/accounts.py`.
+        person: User | None = session.person(int(key))  # type: ignore[attr-defined]
         if person and person.is_active and constant_time_compare(signature, person.get_session_auth_hash()):
             return person
     return get_user(request)

@@ -9,9 +9,19 @@ from django.core.checks import run_checks
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
-from tests.factories import CancellationFactory, DeliveryFactory, ItemFactory, RefundFactory, TradeFactory, ago
+from tests.factories import (
+    CancellationFactory,
+    DeliveryFactory,
+    ItemFactory,
+    RefundFactory,
+    TradeFactory,
+    UserFactory,
+    ago,
+)
 from tests.races import race
+from withdrawals.actions.presence import mark_presence
 from withdrawals.models import (
     Alarm,
     AlarmKind,
@@ -21,13 +31,17 @@ from withdrawals.models import (
     Item,
     ItemTally,
     Refund,
+    SavedList,
+    SavedView,
     Status,
     Verdict,
     count_desk,
+    count_desk_and,
 )
 from withdrawals.models.item_tally import NAMES, missing_tally_triggers
 from withdrawals.models.refund_rules import OWED_REFUNDS, RefundState
-from withdrawals.views.worklist import TABS
+from withdrawals.models.saved_view import views_seen
+from withdrawals.views.worklist import TABS, others_there
 
 pytestmark = pytest.mark.django_db
 
@@ -45,6 +59,21 @@ def assert_exact() -> None:
     assert counts.troubled == Delivery.objects.needing_a_person().count()
     assert counts.ringing == Alarm.objects.ringing().count()
     assert counts.unmarked == Delivery.objects.unmarked_approvals(now - timedelta(hours=24)).count()
+
+
+def test_what_else_is_counted_with_them_is_told_beside_them(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    mira, other, now = UserFactory(), UserFactory(), timezone.now()
+    item = CancellationFactory().item
+    for person in (mira, other):
+        mark_presence(actor=person, item_id=item.pk, trade_id=None, now=now)
+    SavedView.objects.create(owner=other, saved_list=SavedList.ITEMS, name="Theirs", query="", saved_at=now)
+
+    counts = count_desk(now)
+
+    for person, views in ((mira, 0), (other, 1)):
+        counted = [others_there(person, now), views_seen(SavedList.ITEMS, person)]
+        with django_assert_num_queries(1):
+            assert count_desk_and(counted, now) == (counts, [1, views])
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -15,7 +15,7 @@ from withdrawals.models import Item, Role, Status, User
 from withdrawals.models.item_names import FOUND_WORDS, Named, named_like
 from withdrawals.models.item_tally import count_desk
 from withdrawals.models.known_person import read_person
-from withdrawals.models.prepared import count_each, planned_anew, rows_of
+from withdrawals.models.prepared import Counted, count_each, planned_anew, rows_of
 
 pytestmark = pytest.mark.django_db
 
@@ -216,4 +216,4 @@ def test_several_are_counted_in_one_statement(django_assert_num_queries: DjangoA
     statuses = (Status.PENDING, Status.COMPLETED, Status.HOLD)
 
     with django_assert_num_queries(1):
-        assert count_each([(by_age, (each,)) for each in statuses], since=ago(days=1)) == [2, 1, 0]
+        assert count_each([Counted(by_age, (each,), {"since": ago(days=1)}) for each in statuses]) == [2, 1, 0]

@@ -246,8 +246,8 @@ def test_a_trade_costs_the_same_whatever_its_timeline(agent: Client) -> None:
     assert counts == [QUERIES_OF_A_KEPT_TRADE] * 2
 
 
-QUERIES_OF_A_KEPT_TRADE = 18
-QUERIES_OF_THE_KEPT_LOG = 7
+QUERIES_OF_A_KEPT_TRADE = 17
+QUERIES_OF_THE_KEPT_LOG = 6
 
 
 @pytest.mark.parametrize("many", [1, 60])

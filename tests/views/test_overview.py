@@ -180,8 +180,8 @@ def test_the_overview_costs_the_same_however_much_there_is(
         supervisor.get("/?range=30d")
 
 
-# Session, person, what they may; all counts; the other figures; six of charts; the latest entries.
-QUERIES_OF_THE_OVERVIEW = 15
+# Session with person and what they may; all counts; the other figures; six of charts; the latest entries.
+QUERIES_OF_THE_OVERVIEW = 14
 
 
 def test_the_money_owed_and_its_age_are_named(agent: Client) -> None:

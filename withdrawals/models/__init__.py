@@ -11,7 +11,7 @@ from withdrawals.models.delivery import Delivery, RejectedCall, Verdict
 from withdrawals.models.heartbeat import Beating, Heartbeat
 from withdrawals.models.invariant import InvariantResult
 from withdrawals.models.item import Item, Refusal, Rule
-from withdrawals.models.item_tally import Counts, ItemTally, count_desk
+from withdrawals.models.item_tally import Counts, ItemTally, count_desk, count_desk_and
 from withdrawals.models.note import Note
 from withdrawals.models.presence import Presence
 from withdrawals.models.read import Evidence, Read, Route
@@ -87,5 +87,6 @@ __all__ = [
     "Verdict",
     "WalletReading",
     "count_desk",
+    "count_desk_and",
     "refund_terms",
 ]

@@ -4,6 +4,7 @@ The database itself keeps three sums of the items (all, ended, those that wait),
 forget them. What depends on the time, or is open just now, is few rows and is counted.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from withdrawals.models.cancellation import CancellationState
 from withdrawals.models.delivery import UNAPPLIED, WARN_FOR, Verdict
 from withdrawals.models.item import cancel_window
-from withdrawals.models.prepared import planned_once
+from withdrawals.models.prepared import Counted, counting, planned_once
 from withdrawals.models.refund_rules import OWED_REFUNDS
 from withdrawals.models.status import FINAL
 
@@ -61,13 +62,23 @@ def count_desk(now: datetime) -> Counts:
     The twin of `views.worklist.TABS` and of the querysets behind the rail; a test holds them together. Among the
     items that wait, one with an open cancellation is in "In progress" alone, and has one such cancellation at most.
     """
+    counts, _ = count_desk_and([], now)
+    return counts
+
+
+def count_desk_and(counted: Sequence[Counted], now: datetime) -> tuple[Counts, list[int]]:
+    """The same, and how many rows each of `counted` finds: where that is none, they need no asking for."""
     opened_at = connection.ops.adapt_datetimefield_value(now - cancel_window())
     since = connection.ops.adapt_datetimefield_value(now - WARN_FOR)
+    columns, parameters = counting(counted)
     with planned_once() as cursor:
-        cursor.execute(COUNTING, [opened_at, since, opened_at])
-        items, ended, waiting, young, is_open, is_open_waiting, is_open_young, *others = cursor.fetchone()
+        more = f", {columns}" if counted else ""
+        cursor.execute(f"{COUNTING}{more}\n{COUNTED_IN}", [opened_at, since, *parameters, opened_at])
+        found = cursor.fetchone()
+    items, ended, waiting, young, is_open, is_open_waiting, is_open_young, *others = found[: len(found) - len(counted)]
     soon = young - is_open_young
-    return Counts(waiting - is_open_waiting - soon, soon, is_open, ended, items, *others)
+    counts = Counts(waiting - is_open_waiting - soon, soon, is_open, ended, items, *others)
+    return counts, list(found[len(found) - len(counted) :])
 
 
 def _literals(words: tuple[str, ...]) -> str:
@@ -85,6 +96,8 @@ SELECT kept.items, kept.ended, kept.waiting,
     (SELECT COUNT(*) FROM withdrawals_alarm WHERE cleared_at IS NULL),
     (SELECT COUNT(*) FROM withdrawals_delivery
         WHERE verdict = '{Verdict.APPROVAL}' AND NOT is_copy AND last_received_at >= %s)
+"""  # noqa: S608 # names and words of our own
+COUNTED_IN = f"""
 FROM (
     SELECT COALESCE(SUM(items), 0) AS items, COALESCE(SUM(ended), 0) AS ended, COALESCE(SUM(waiting), 0) AS waiting
     FROM {TALLY}

@@ -120,15 +120,32 @@ def planned_once() -> CursorWrapper:
     return cursor
 
 
-def count_each(counted: Sequence[tuple[Makes, tuple[Hashable, ...]]], /, **values: Value) -> list[int]:
-    """How many rows each of these (what `rows_of` takes, with the same values) finds, in one statement."""
-    forms, given = tuple(_form(name, value) for name, value in values.items()), _flat(values)
-    statements = [_written(makes, shape, forms, connection.vendor) for makes, shape in counted]
-    counts = [f"(SELECT COUNT(*) FROM ({each.sql}) found)" for each in statements]  # noqa: S608 # Django's own
-    parameters = [value for each in statements for value in _filled(each, given)]
+class Counted(NamedTuple):
+    """What `rows_of` takes, of which no more is asked than how many rows it finds."""
+
+    makes: Makes
+    shape: tuple[Hashable, ...]
+    values: dict[str, Value]
+
+
+def count_each(counted: Sequence[Counted]) -> list[int]:
+    """How many rows each of these finds, in one statement."""
+    columns, parameters = counting(counted)
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {', '.join(counts)}", parameters)
+        cursor.execute(f"SELECT {columns}", parameters)
         return list(cursor.fetchone())
+
+
+def counting(counted: Sequence[Counted]) -> tuple[str, list[Any]]:
+    """The columns of a statement that say how many rows each of these finds, and their parameters."""
+    columns: list[str] = []
+    parameters: list[Any] = []
+    for makes, shape, values in counted:
+        forms = tuple(_form(name, value) for name, value in values.items())
+        statement = _written(makes, shape, forms, connection.vendor)
+        columns.append(f"(SELECT COUNT(*) FROM ({statement.sql}) found)")  # noqa: S608 # Django's own
+        parameters += _filled(statement, _flat(values))
+    return ", ".join(columns), parameters
 
 
 def _filled(statement: Statement, given: list[Any]) -> list[Any]:

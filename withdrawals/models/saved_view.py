@@ -7,7 +7,7 @@ from django.db import connection, models
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext, gettext_lazy
 
-from withdrawals.models.prepared import rows_of
+from withdrawals.models.prepared import Counted, rows_of
 from withdrawals.models.user import User
 
 
@@ -76,11 +76,17 @@ COLUMNS = tuple(field.attname for field in SavedView._meta.concrete_fields)
 def seen_views(saved_list: SavedList, person: User) -> list[SavedView]:
     """What this person sees above a list; of each view's owner no more than key and e-mail."""
     views = []
-    for *columns, email in rows_of(_seen, saved_list=saved_list.value, person=person.pk):
+    seen = views_seen(saved_list, person)
+    for *columns, email in rows_of(seen.makes, **seen.values):
         view = SavedView.from_db(connection.alias, COLUMNS, columns)
         view.owner = User(pk=view.owner_id, email=email)
         views.append(view)
     return views
+
+
+def views_seen(saved_list: SavedList, person: User) -> Counted:
+    """The same, to be counted."""
+    return Counted(_seen, (), {"saved_list": saved_list.value, "person": person.pk})
 
 
 def _seen(saved_list: str, person: int) -> QuerySet[SavedView, Any]:

@@ -16,8 +16,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from withdrawals.actions.cancellations import CancelRefused, arm_cancellation, armed_for, request_cancellation
 from withdrawals.forms import CancelForm
-from withdrawals.models import Cancellation, Item, SavedList, SendBudget, count_desk
+from withdrawals.models import Cancellation, Item, SavedList, SendBudget, count_desk_and
 from withdrawals.models.item import ShownPrice
+from withdrawals.models.saved_view import views_seen
 from withdrawals.templatetags.desk import UNDO
 from withdrawals.views.access import DeskRequest, SeeOther, needs, safe_next, screen_origin
 from withdrawals.views.dialogs import dialog_answer
@@ -29,7 +30,7 @@ from withdrawals.views.rows import beside, changes_at, facts_of, one_row, row_te
 from withdrawals.views.saved_views import shown_views
 from withdrawals.views.tab_pages import count_named, tab_page
 from withdrawals.views.tables import Order, layout
-from withdrawals.views.worklist import TABS, ItemRow, count_up_to, for_rows, item_row
+from withdrawals.views.worklist import TABS, ItemRow, count_up_to, for_rows, item_row, others_there
 
 ORDERS = {"opened": "opened_at", "price": "shown_price"}
 COLUMNS = (
@@ -64,11 +65,13 @@ def items_page(request: DeskRequest, found: Found, *, problem: str = "", status:
     problem = problem or found.problem or laid.problem
     keys = keys_left(request, page.rows)
     left = list(facts_of(Item.objects.filter(pk__in=keys))) if keys else []
-    known = beside([*page.rows, *left], person=request.user, now=found.now)
-    saved = shown_views(request, SavedList.ITEMS, lambda query: find_items(query, now=found.now).items)
-    request.counts = count_desk(found.now)
+    person, now = request.user, found.now
+    anybody, any_views = others_there(person, now), views_seen(SavedList.ITEMS, person)
+    request.counts, (others, views) = count_desk_and([anybody, any_views], now)
+    known = beside([*page.rows, *left], person=person, now=now, is_anybody_there=others > 0)
+    saved = shown_views(request, SavedList.ITEMS, lambda query: find_items(query, now=now).items, are_any=views > 0)
     if found.named:
-        counts = dict(zip(TABS, count_named(found.named, found.now), strict=True))
+        counts = dict(zip(TABS, count_named(found.named, now), strict=True))
     elif found.text and not found.is_id:
         counts = {each: count_up_to(query) for each, query in zip(TABS, found.by_tab, strict=True)}
     else:
@@ -78,7 +81,7 @@ def items_page(request: DeskRequest, found: Found, *, problem: str = "", status:
 
     def shown() -> dict[str, Any]:
         rows, is_ticked = [*facts(), *left], found.batch is not None
-        texts = row_texts(rows, request=request, now=found.now, is_ticked=is_ticked, known=known)
+        texts = row_texts(rows, request=request, now=now, is_ticked=is_ticked, known=known)
         return {
             "page": page,
             "rows": SafeString("".join(texts)),
@@ -100,7 +103,7 @@ def items_page(request: DeskRequest, found: Found, *, problem: str = "", status:
         request,
         "items.html",
         (tuple(page.rows), tuple(left), known, saved.facts, request.counts, tuple(counts.values()), matching),
-        now=found.now,
+        now=now,
         shown=shown,
         changes_at=lambda: changes_at([*facts(), *left], known.asked),
         is_personal=bool(saved.chips),

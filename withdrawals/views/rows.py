@@ -145,11 +145,11 @@ class Beside(NamedTuple):
     there: tuple[tuple[int, str], ...]
 
 
-def beside(facts: Iterable[Any], *, person: User, now: datetime) -> Beside:
-    """What stands beside these rows, in two statements."""
+def beside(facts: Iterable[Any], *, person: User, now: datetime, is_anybody_there: bool = True) -> Beside:
+    """What stands beside these rows, in two statements; in one where nobody else is anywhere."""
     keys = tuple([fact.pk for fact in facts])
     asked = {each.item_id: each for each in map(Asked._make, rows_of(_requests, keys=keys))} if keys else {}
-    there = who_is_there(facts, person=person, now=now)
+    there = who_is_there(facts, person=person, now=now) if is_anybody_there else {}
     return Beside(tuple(asked.values()), tuple((pk, presence_words(who)) for pk, who in there.items()))
 
 

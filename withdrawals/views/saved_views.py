@@ -61,8 +61,13 @@ class Shown:
 Rows = QuerySet[Any, Any] | SearchedSet
 
 
-def shown_views(request: DeskRequest, saved_list: SavedList, rows: Callable[[QueryDict], Rows]) -> Shown:
-    """The views of a list that this person sees. `rows` is the list's own filter, so a count is what the list holds."""
+def shown_views(
+    request: DeskRequest, saved_list: SavedList, rows: Callable[[QueryDict], Rows], *, are_any: bool = True
+) -> Shown:
+    """The views of a list that this person sees. `rows` is the list's own filter, so a count is what the list holds.
+
+    Where it is known that there are none, none are asked for.
+    """
     query = cleaned_query(request.GET)
     chips = tuple(
         Chip(
@@ -71,7 +76,7 @@ def shown_views(request: DeskRequest, saved_list: SavedList, rows: Callable[[Que
             is_current=view.query == query,
             can_remove=not view.removal_refusal(request.user),
         )
-        for view in seen_views(saved_list, request.user)
+        for view in (seen_views(saved_list, request.user) if are_any else ())
     )
     return Shown(saved_list, chips, query)
 

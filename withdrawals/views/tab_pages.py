@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from withdrawals.models import Item
 from withdrawals.models.item import cancel_window
 from withdrawals.models.item_names import Named, named_like
-from withdrawals.models.prepared import Statement, converted, count_each, raw_rows_of
+from withdrawals.models.prepared import Counted, Statement, converted, count_each, raw_rows_of
 from withdrawals.views.paging import PAGE_SIZE, Page, Place, ordered_from, page_at
 from withdrawals.views.rows import BEFORE_ALL, SHOWN, Facts
 from withdrawals.views.worklist import COUNTED, TAB_BY_NAME, TABS, Items, Tab, up_to_counted
@@ -86,8 +86,9 @@ def _tab_rows(
 
 def count_named(named: Named, now: datetime) -> list[str]:
     """How many items that are named so each tab holds, in one statement: exact as far as anybody would read."""
-    asked = [(_counted, (tab.name, named.by)) for tab in TABS]
-    return [up_to_counted(number) for number in count_each(asked, **tab_values(now, named))]
+    values = tab_values(now, named)
+    asked = [Counted(_counted, (tab.name, named.by), values) for tab in TABS]
+    return [up_to_counted(number) for number in count_each(asked)]
 
 
 def _counted(name: str, index: str, **values: Any) -> QuerySet[Item, Any]:

@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.utils.translation import gettext, gettext_lazy
 
 from withdrawals.models import Cancellation, CancellationState, Item, Presence, Refund, Refusal, Rule, User
-from withdrawals.models.prepared import rows_of
+from withdrawals.models.prepared import Counted, rows_of
 from withdrawals.models.presence import PRESENT_FOR
 from withdrawals.models.words import Words
 
@@ -168,11 +168,17 @@ def who_is_there(items: Iterable[HasKeys], *, person: User, now: datetime) -> di
     by_item = {item.pk: item.trade_id for item in items}
     found: dict[int, list[str]] = {}
     # All of them: few people are anywhere, and naming a page of items and trades costs more than it saves.
-    for item_id, trade_id, email in rows_of(_others, person=person.pk, since=now - PRESENT_FOR):
+    others = others_there(person, now)
+    for item_id, trade_id, email in rows_of(others.makes, **others.values):
         for pk in [item_id] if item_id else [pk for pk, trade in by_item.items() if trade == trade_id]:
             if pk in by_item and email not in found.setdefault(pk, []):
                 found[pk].append(email)
     return found
+
+
+def others_there(person: User, now: datetime) -> Counted:
+    """Where anybody else is, to be counted."""
+    return Counted(_others, (), {"person": person.pk, "since": now - PRESENT_FOR})
 
 
 def _others(person: int, since: datetime) -> QuerySet[Presence, tuple[int | None, int, str]]:
