@@ -1,5 +1,6 @@
 """The lines of the log and of a trade are kept as text: they say what made anew they would, whoever looks."""
 
+import random
 import re
 import uuid
 from collections.abc import Callable
@@ -21,8 +22,8 @@ from tests.views.reading import rows, text
 from tests.wire import NOON
 from withdrawals.actions.audit import Fact, Origin, record
 from withdrawals.actions.notes import write_note
-from withdrawals.models import Attempt, AuditEntry, Cancellation, Item, Note, Role, Source, Status, Trade
-from withdrawals.models.prepared import found_models
+from withdrawals.models import Attempt, AuditEntry, Cancellation, Item, Note, Role, Source, Status, Trade, Verdict
+from withdrawals.models.prepared import count_each, found_models
 from withdrawals.templatetags.desk import ACTION_WORDS
 from withdrawals.views import kept_pages, timeline
 from withdrawals.views.audit import _filter_form
@@ -232,21 +233,71 @@ def test_a_timeline_that_shows_everything_says_nothing_of_more(agent: Client) ->
     assert "left out" in text(agent.get(f"/trades/{item.trade_id}/"))
 
 
-def test_a_trade_costs_the_same_whatever_its_timeline(agent: Client) -> None:
-    small, large = ItemFactory(), ItemFactory()
-    entries(1, trade=small.trade)
-    entries(150, trade=large.trade)
-    counts = []
-    for item in (small, large):
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_not_asked_for_would_change_nothing(seed: int) -> None:
+    chance, item = random.Random(seed), ItemFactory()
+    # Before all entries, or after them.
+    start = NOON + chance.choice([-1, 1]) * timedelta(hours=1)
+    entries(chance.choice([0, 3, timeline.SHORT - 3, timeline.SHORT + 3]), trade=item.trade)
+    for number in range(chance.choice([0, 0, 4])):
+        verdict = chance.choice([Verdict.APPLIED, Verdict.QUARANTINED])
+        DeliveryFactory(trade=item.trade, verdict=verdict, received_at=start + timedelta(minutes=number))
+    if chance.random() < 0.5:
+        asked = CancellationFactory(item=item)
+        for number, outcome in enumerate(["refused", "accepted"][: chance.randint(1, 2)], start=1):
+            Attempt.objects.create(
+                cancellation=asked, number=number, request_id=uuid.uuid4(), started_at=start, outcome=outcome
+            )
+    if chance.random() < 0.5:
+        Note.objects.create(trade=item.trade, author=UserFactory(), text="Called.", written_at=start)
+
+    for is_whole in (False, True):
+        there = count_each(timeline.kinds_there(item.trade_id))
+        found = timeline.timeline(item.trade_id, is_whole=is_whole, there=there)
+        everything = all_asked_for(item.trade_id, is_whole=is_whole)
+        assert keys(found) == keys(everything)
+        assert found.is_silent == everything.is_silent
+
+
+@pytest.mark.parametrize("many", [timeline.SHORT - 1, timeline.SHORT])
+def test_an_old_note_is_never_left_out(agent: Client, many: int) -> None:
+    item = ItemFactory()
+    note = Note.objects.create(trade=item.trade, author=UserFactory(), text="Called.", written_at=NOON - timedelta(1))
+    entries(many, trade=item.trade)
+
+    assert shown(agent, item)[-1] == ("note", str(note.pk))
+
+
+def all_asked_for(trade: int, *, is_whole: bool) -> timeline.Timeline:
+    """The same by all nine statements, whatever there is."""
+    length = timeline.MOST if is_whole else timeline.SHORT
+    latest = [found_models(timeline._latest, number, length, trade=trade) for number in range(len(timeline.KINDS))]
+    weighty = [found_models(kind.weighty, trade=trade) if kind.weighty else None for kind in timeline.KINDS]
+    return timeline.Timeline(tuple(latest), tuple(weighty), is_whole)
+
+
+def keys(found: timeline.Timeline) -> tuple[list[tuple[str, int]], bool]:
+    """What stands in it, and whether something was left out."""
+    moments, has_more = found.moments()
+    return [(moment.kind, moment.key) for moment in moments], has_more
+
+
+@pytest.mark.parametrize(("many", "more"), [(1, 0), (timeline.SHORT, 0), (timeline.SHORT + 1, 1), (150, 1)])
+def test_a_trade_costs_the_same_whatever_its_timeline(agent: Client, many: int, more: int) -> None:
+    item = ItemFactory()
+    entries(many, trade=item.trade)
+    agent.get(f"/trades/{item.trade_id}/")
+
+    with CaptureQueriesContext(connection) as asked:
         agent.get(f"/trades/{item.trade_id}/")
-        with CaptureQueriesContext(connection) as asked:
-            agent.get(f"/trades/{item.trade_id}/")
-        counts.append(len(asked))
 
-    assert counts == [QUERIES_OF_A_KEPT_TRADE] * 2
+    # What must not be overlooked is asked for where something is left out.
+    assert len(asked) == QUERIES_OF_A_KEPT_TRADE + more
 
 
-QUERIES_OF_A_KEPT_TRADE = 17
+# Session with person and what they may; all counts, with what there is; the trade; its items and their requests, each
+# twice; the entries of the log. For calls, callbacks, reads and notes one each where there are any.
+QUERIES_OF_A_KEPT_TRADE = 8
 QUERIES_OF_THE_KEPT_LOG = 6
 
 

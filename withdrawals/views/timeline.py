@@ -3,7 +3,7 @@
 As many of the latest moments as a reader looks at, and of the older ones all that must not be overlooked.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import get_current_timezone
 
 from withdrawals.models import Attempt, AttemptOutcome, AuditEntry, Delivery, Note, Read, Verdict
-from withdrawals.models.prepared import Found, as_moment, found_models
+from withdrawals.models.prepared import Counted, Found, as_moment, found_models
 from withdrawals.templatetags.timeline import MONEY, days_ago
 from withdrawals.views.access import DeskRequest
 from withdrawals.views.kept_lines import entries, line_maker
@@ -115,6 +115,9 @@ KINDS = (
 )
 
 
+NOTHING: Found[Any] = Found((), None)
+
+
 def _latest(kind: int, length: int, trade: int) -> QuerySet[Any]:
     return KINDS[kind].rows(trade)[: length + 1]
 
@@ -193,15 +196,26 @@ class Timeline:
         return [(words, SafeString("".join(lines))) for words, lines in days], has_more
 
 
-def timeline(trade: int, *, is_whole: bool) -> Timeline:
-    """The timeline of a trade, in nine statements however long it is; all of it, as far as `MOST`, where `is_whole`."""
+def kinds_there(trade: int) -> list[Counted]:
+    """Whether there is anything of each kind, to be counted: no or one."""
+    return [Counted(_latest, (number, 0), {"trade": trade}) for number in range(len(KINDS))]
+
+
+def timeline(trade: int, *, is_whole: bool, there: Sequence[int]) -> Timeline:
+    """The timeline of a trade, in nine statements at most however long it is; all of it, as far as `MOST`, where
+    `is_whole`. `there` is what was counted of `kinds_there`: of what there is none, none is asked for.
+    """
     length = MOST if is_whole else SHORT
-    latest = tuple([found_models(_latest, number, length, trade=trade) for number in range(len(KINDS))])
-    return Timeline(
-        latest,
-        tuple([found_models(kind.weighty, trade=trade) if kind.weighty else None for kind in KINDS]),
-        is_whole,
+    latest = tuple(
+        [
+            found_models(_latest, number, length, trade=trade) if is_there else NOTHING
+            for number, is_there in enumerate(there)
+        ]
     )
+    # Nothing is overlooked where nothing is left out.
+    is_short = sum(len(found.rows) for found in latest) <= length
+    weighty = [kind.weighty if is_there and not is_short else None for kind, is_there in zip(KINDS, there, strict=True)]
+    return Timeline(latest, tuple([found_models(makes, trade=trade) if makes else None for makes in weighty]), is_whole)
 
 
 def _moments(found: tuple[Found[Any] | None, ...]) -> Iterator[Moment]:

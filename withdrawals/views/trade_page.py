@@ -18,7 +18,7 @@ from django.utils.timezone import get_current_timezone, get_current_timezone_nam
 from django.utils.translation import get_language, gettext
 
 from withdrawals.forms import NoteForm
-from withdrawals.models import Cancellation, Item, Refund, Trade, count_desk
+from withdrawals.models import Cancellation, Item, Refund, Trade, count_desk_and
 from withdrawals.models.cancellation import OPEN_STATES
 from withdrawals.models.prepared import Found, as_moment, converted, found_models, raw_rows_of
 from withdrawals.views.access import DeskRequest
@@ -38,7 +38,8 @@ from withdrawals.views.rows import (
     kept_rows,
     row_texts,
 )
-from withdrawals.views.timeline import Timeline, timeline
+from withdrawals.views.timeline import Timeline, kinds_there, timeline
+from withdrawals.views.worklist import others_there
 
 # Each is some three kilobytes of text.
 KEPT = 1_000
@@ -94,7 +95,6 @@ def trade_page(
     def shown() -> dict[str, Any]:
         return _shown(page, request, now) | {"problem": problem, "note_form": note_form or NoteForm()}
 
-    request.counts = count_desk(now)
     # A whole timeline may be a megabyte, and few ask for one.
     is_plain = status == 200 and not problem and note_form is None and not page.timeline.is_whole
     if not is_plain or page.has_refunds or not may_be_kept(request):
@@ -110,7 +110,9 @@ def _read(request: DeskRequest, pk: int, now: datetime) -> TradePage:
     raw, statement = raw_rows_of(_facts, trade=pk)
     item_facts = tuple([converted(row, statement) for row in raw])
     named = [Facts._make(each) for each in item_facts]
-    known = beside(named, person=request.user, now=now)
+    counted = [others_there(request.user, now), *kinds_there(pk)]
+    request.counts, (others, *there) = count_desk_and(counted, now)
+    known = beside(named, person=request.user, now=now, is_anybody_there=others > 0)
     return TradePage(
         trade=trade,
         items=found_models(_items, trade=pk),
@@ -118,7 +120,7 @@ def _read(request: DeskRequest, pk: int, now: datetime) -> TradePage:
         item_facts=item_facts,
         known=known,
         customs=customs() if any(each.state in OPEN_STATES for each in known.asked) else None,
-        timeline=timeline(pk, is_whole=request.GET.get("timeline") == "all"),
+        timeline=timeline(pk, is_whole=request.GET.get("timeline") == "all", there=there),
         raw=tuple(raw),
         has_refunds=any(each.refund__pk for each in named),
     )
