@@ -16,7 +16,7 @@ from withdrawals.actions.audit import Origin
 from withdrawals.actions.projection import plain
 from withdrawals.actions.trades import check_trade, import_trades, reconcile, reconcile_trades
 from withdrawals.assetpay.errors import AssetPayError
-from withdrawals.models import AuditEntry, Cancellation, Item, Read, ReadState, Refund, Source, Trade
+from withdrawals.models import AuditEntry, Cancellation, Item, Read, ReadState, Refund, Source, Trade, Verdict
 
 pytestmark = pytest.mark.django_db
 
@@ -44,6 +44,33 @@ def test_a_price_is_kept_to_four_places() -> None:
     see(trade_snapshot(items=[item_document(offer={"price": Decimal("0.00005")})]))
 
     assert (item_of().price, item_of().first_price) == (Decimal("0.0001"), Decimal("0.0001"))
+
+
+def test_a_price_that_comes_late_is_the_first_and_one_that_goes_leaves_it() -> None:
+    bare = item_document()
+    del bare["offer"]
+    prices = []
+    for seconds, document in ((1, bare), (2, item_document(offer={"price": 12})), (3, bare)):
+        see(trade_snapshot(updatedAt=at(seconds), items=[document]))
+        prices.append((item_of().price, item_of().first_price))
+
+    assert prices == [(None, None), (Decimal(12), Decimal(12)), (None, Decimal(12))]
+
+
+def test_a_trade_that_is_new_has_the_status_that_it_came_with_whatever_that_means() -> None:
+    see(trade_snapshot(status="frozen", items=[item_document(status="frozen")]))
+
+    assert (Trade.objects.get().status, item_of().status) == ("frozen", "frozen")
+
+
+def test_a_delivery_whose_document_has_no_time_is_applied_and_shows_nothing_of_when_an_item_was_open() -> None:
+    see(trade_snapshot(updatedAt=at(1)))
+    asked = ask(item_of())
+
+    assert deliver(news(updatedAt=None)).verdict == Verdict.APPLIED
+
+    asked.refresh_from_db()
+    assert asked.seen_open_at is None
 
 
 @pytest.mark.parametrize("game", ["730", "252490", None])

@@ -179,6 +179,19 @@ def test_an_id_is_looked_for_once_where_few_carry_it_and_names_come_without_keys
     assert (list(found), is_id) == ([], False)
 
 
+def test_letters_alone_are_a_name_before_they_are_the_end_of_an_id_and_nothing_else_is() -> None:
+    named = {word: item(market_hash_name=f"Charm | {word}") for word in ("beef", "b33f")}
+    ending = {word: item(assetpay_id=f"66f0c0dec3d4e5f6a7b8{word}") for word in ("beef", "b33f", "cafe")}
+
+    found = {word: Item.objects.search(word) for word in ("beef", "b33f", "cafe")}
+
+    assert {word: (list(rows), is_id) for word, (rows, is_id) in found.items()} == {
+        "beef": ([named["beef"]], False),
+        "b33f": ([ending["b33f"]], True),
+        "cafe": ([ending["cafe"]], True),
+    }
+
+
 @pytest.mark.parametrize("pasted", ["order-7", "…0dd1"])
 @pytest.mark.parametrize("many", [FEW, FEW + 1])
 def test_keys_are_named_one_by_one_up_to_a_hundred(pasted: str, many: int) -> None:

@@ -78,7 +78,7 @@ def _note_seen_open(items: dict[str, Item], snapshot: TradeSnapshot, evidence: E
     """A read shows how things are; a delivery, how they were when it was signed or, earlier, last changed."""
     if evidence.read is not None:
         at = evidence.read.read_at
-    elif evidence.delivery is not None and evidence.delivery.signed_at is not None and snapshot.updated_at is not None:
+    elif evidence.delivery is not None and snapshot.updated_at is not None:
         at = min(evidence.delivery.signed_at, snapshot.updated_at)
     else:
         return

@@ -91,8 +91,6 @@ class Waits(models.Lookup[bool]):
     Written without parameters, or SQLite would not see that the index `item_waiting` holds just these.
     """
 
-    prepare_rhs = False
-
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         """Both sides are columns."""
         status, none = self.process_lhs(compiler, connection)
