@@ -31,6 +31,8 @@ MERGE += [
     "tests/faults/test_healing.py",
     "tests/actions/test_settling.py",
 ]
+# And what a callback may cost.
+FOLLOWING = ["tests/faults/test_convergence.py", "tests/actions/test_arming.py", "tests/views/test_callback_door.py"]
 LEDGER = ["tests/faults/test_money.py", "tests/actions/test_refunds.py", "tests/actions/test_refund_decisions.py"]
 LEDGER += ["tests/actions/test_refund_guards.py", "tests/views/test_refunds.py", "tests/actions/test_races.py"]
 LEDGER += ["tests/faults/test_healing.py", "tests/views/test_money.py", "tests/actions/test_invariants.py"]
@@ -48,7 +50,7 @@ GUARDS: dict[str, list[str]] = {
     "withdrawals/assetpay/signature.py": ["tests/assetpay/test_signature.py", "tests/faults/test_authenticity.py"],
     "withdrawals/models/status.py": MERGE,
     "withdrawals/actions/projection.py": MERGE,
-    "withdrawals/actions/trades.py": [*MERGE, "tests/faults/test_convergence.py", "tests/actions/test_arming.py"],
+    "withdrawals/actions/trades.py": [*MERGE, *FOLLOWING],
     "withdrawals/actions/refunds.py": LEDGER,
     "withdrawals/actions/refund_corrections.py": LEDGER,
     "withdrawals/actions/refund_approvals.py": LEDGER,
