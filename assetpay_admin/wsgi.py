@@ -28,5 +28,6 @@ except ImproperlyConfigured as error:
     sys.stderr.write(f"{error}\n")
     # By this status gunicorn knows that starting again is of no use; by any other it would, for ever.
     sys.exit(4)
-gc.freeze()
-gc.enable()
+finally:
+    gc.freeze()
+    gc.enable()

@@ -125,7 +125,7 @@ def readable_requests(get_response: GetResponse) -> GetResponse:
 
 
 class WhoAsks(AuthenticationMiddleware):
-    """Who asks, read from the database with every request, in one statement with the session.
+    """Who asks, read from the database with every request, with the session where it is known by whom it was used.
 
     It says yes only where Django would; whatever else a session holds, Django itself decides.
     """

@@ -6,11 +6,13 @@ from unittest import mock
 import pytest
 from django.test import Client
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
-from tests.factories import CancellationFactory, ItemFactory, RefundFactory, TradeFactory, ago
+from tests.factories import CancellationFactory, ItemFactory, RefundFactory, TradeFactory, UserFactory, ago
 from tests.views.conftest import LogIn
 from tests.views.reading import next_page, rows, text
-from withdrawals.models import Cancellation, CancellationState, Item, Role, Status, Trade
+from withdrawals.actions.presence import mark_presence
+from withdrawals.models import Cancellation, CancellationState, Item, Role, SavedView, Status, Trade, User
 from withdrawals.views.worklist import TABS
 
 pytestmark = pytest.mark.django_db
@@ -255,6 +257,22 @@ def test_the_list_costs_the_same_however_long(agent: Client, many: int, django_a
 
     with django_assert_num_queries(QUERIES_OF_THE_LIST):
         agent.get("/items/?tab=all")
+
+
+def test_who_is_there_and_what_is_saved_costs_a_statement_each(
+    agent: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    item, owner = ItemFactory(), User.objects.get()
+    mark_presence(actor=UserFactory(), item_id=item.pk, trade_id=None, now=timezone.now())
+    SavedView.objects.create(owner=owner, saved_list="item_list", name="All", query="tab=all", saved_at=timezone.now())
+    agent.get("/items/")
+
+    # And how many rows the saved view holds.
+    with django_assert_num_queries(QUERIES_OF_THE_LIST + 3):
+        body = text(agent.get("/items/?tab=all"))
+
+    assert "is looking at this" in body
+    assert "?tab=all" in body
 
 
 # Session, person and what they may; all counts, with how many are there and how many views are saved; the page and its

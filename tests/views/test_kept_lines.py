@@ -3,7 +3,7 @@
 import random
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from unittest import mock
@@ -22,7 +22,22 @@ from tests.views.reading import rows, text
 from tests.wire import NOON
 from withdrawals.actions.audit import Fact, Origin, record
 from withdrawals.actions.notes import write_note
-from withdrawals.models import Attempt, AuditEntry, Cancellation, Item, Note, Role, Source, Status, Trade, Verdict
+from withdrawals.actions.presence import mark_presence
+from withdrawals.models import (
+    Attempt,
+    AuditEntry,
+    Cancellation,
+    Item,
+    Note,
+    Read,
+    Role,
+    Route,
+    Source,
+    Status,
+    Trade,
+    Verdict,
+    prepared,
+)
 from withdrawals.models.prepared import count_each, found_models
 from withdrawals.templatetags.desk import ACTION_WORDS
 from withdrawals.views import kept_pages, timeline
@@ -233,8 +248,18 @@ def test_a_timeline_that_shows_everything_says_nothing_of_more(agent: Client) ->
     assert "left out" in text(agent.get(f"/trades/{item.trade_id}/"))
 
 
+@pytest.fixture
+def few_at_most(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Even a whole timeline is cut early."""
+    prepared._written.cache_clear()
+    monkeypatch.setattr(timeline, "MOST", timeline.SHORT - 10)
+    yield
+    # Other tests want the statements with the usual limit.
+    prepared._written.cache_clear()
+
+
 @pytest.mark.parametrize("seed", range(12))
-def test_what_is_not_asked_for_would_change_nothing(seed: int) -> None:
+def test_what_is_not_asked_for_would_change_nothing(seed: int, few_at_most: None) -> None:
     chance, item = random.Random(seed), ItemFactory()
     # Before all entries, or after them.
     start = NOON + chance.choice([-1, 1]) * timedelta(hours=1)
@@ -248,6 +273,8 @@ def test_what_is_not_asked_for_would_change_nothing(seed: int) -> None:
             Attempt.objects.create(
                 cancellation=asked, number=number, request_id=uuid.uuid4(), started_at=start, outcome=outcome
             )
+    if chance.random() < 0.5:
+        Read.objects.create(trade=item.trade, route=Route.SECURE, read_at=start, body_sha256="0" * 64)
     if chance.random() < 0.5:
         Note.objects.create(trade=item.trade, author=UserFactory(), text="Called.", written_at=start)
 
@@ -293,6 +320,21 @@ def test_a_trade_costs_the_same_whatever_its_timeline(agent: Client, many: int, 
 
     # What must not be overlooked is asked for where something is left out.
     assert len(asked) == QUERIES_OF_A_KEPT_TRADE + more
+
+
+def test_a_trade_with_all_that_there_can_be_costs_a_statement_for_each(agent: Client) -> None:
+    item = story()
+    Read.objects.create(trade=item.trade, route=Route.SECURE, read_at=NOON, body_sha256="0" * 64)
+    entries(150, trade=item.trade)
+    mark_presence(actor=UserFactory(), item_id=item.pk, trade_id=None, now=timezone.now())
+    agent.get(f"/trades/{item.trade_id}/")
+
+    with CaptureQueriesContext(connection) as asked:
+        agent.get(f"/trades/{item.trade_id}/")
+
+    # Who is there; calls, callbacks, reads and notes; of all but the reads what must not be overlooked; two for what is
+    # usual, since something is open.
+    assert len(asked) == QUERIES_OF_A_KEPT_TRADE + 1 + 4 + 4 + 2
 
 
 # Session with person and what they may; all counts, with what there is; the trade; its items and their requests, each

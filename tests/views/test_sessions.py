@@ -102,23 +102,25 @@ def test_f67_a_role_taken_away_is_gone_at_the_next_request(agent: Client) -> Non
 
 def test_f65_a_person_who_is_switched_off_is_out_at_the_next_request(log_in: LogIn) -> None:
     admin, person = UserFactory(role=Role.ADMIN), UserFactory()
-    first, second = log_in(person), log_in(person)
+    first, second, unused = log_in(person), log_in(person), log_in(person)
+    assert [is_in(first), is_in(second)] == [True, True]
 
     switch_off(person_id=person.pk, actor=admin, origin=Origin(Source.SCREEN, actor=admin), now=timezone.now())
 
-    assert not is_in(first)
-    assert not is_in(second)
+    assert [is_in(first), is_in(second), is_in(unused)] == [False] * 3
     assert Client().login(email=person.email, password=PASSWORD) is False
 
 
 def test_f65_sessions_that_were_ended_are_over_and_a_new_log_in_works(log_in: LogIn) -> None:
     admin, person, other = UserFactory(role=Role.ADMIN), UserFactory(), UserFactory()
-    old, unconcerned = log_in(person), log_in(other)
+    old, unconcerned, unused = log_in(person), log_in(other), log_in(person)
+    assert [is_in(old), is_in(unconcerned)] == [True, True]
 
     end_sessions(person_id=person.pk, actor=admin, origin=Origin(Source.SCREEN, actor=admin), now=timezone.now())
 
     person.refresh_from_db()
-    assert [is_in(old), is_in(unconcerned), is_in(log_in(person))] == [False, True, True]
+    assert [is_in(old), is_in(unused)] == [False, False]
+    assert [is_in(unconcerned), is_in(log_in(person))] == [True, True]
 
 
 def test_f65_the_cookie_of_before_a_log_out_opens_nothing(agent: Client) -> None:
@@ -133,6 +135,7 @@ def test_f65_the_cookie_of_before_a_log_out_opens_nothing(agent: Client) -> None
 def test_f65_a_new_password_ends_the_other_sessions_and_is_noted_without_being_told(log_in: LogIn) -> None:
     person = UserFactory()
     mine, other = log_in(person), log_in(person)
+    assert [is_in(mine), is_in(other)] == [True, True]
     form = {"oldpassword": PASSWORD, "password1": "another-skin-22", "password2": "another-skin-22"}
 
     mine.post("/accounts/password/change/", form)
@@ -147,6 +150,7 @@ def test_f65_a_new_password_ends_the_other_sessions_and_is_noted_without_being_t
 def test_f64_a_factor_set_up_in_one_session_ends_the_others(log_in: LogIn) -> None:
     person = UserFactory()
     mine, other = Client(), log_in(person)
+    assert is_in(other)
     mine.post(LOGIN, {"login": person.email, "password": PASSWORD})
     mine.post("/accounts/reauthenticate/", {"password": PASSWORD})
     secret = mine.get("/accounts/2fa/totp/activate/").context["form"].secret

@@ -1,4 +1,7 @@
-"""Who somebody is and what they may do, in one statement: asked for with every request, so never kept."""
+"""Who somebody is, what they may do, and what a session holds: asked for with every request, so never kept.
+
+All of it comes in one statement where it is known who used the session last.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -137,7 +137,10 @@ def count_each(counted: Sequence[Counted]) -> list[int]:
 
 
 def counting(counted: Sequence[Counted]) -> tuple[str, list[Any]]:
-    """The columns of a statement that say how many rows each of these finds, and their parameters."""
+    """The columns of a statement that say how many rows each of these finds, and their parameters.
+
+    Whoever has it planned once counts nothing that is to be planned anew.
+    """
     columns: list[str] = []
     parameters: list[Any] = []
     for makes, shape, values in counted:

@@ -122,6 +122,11 @@ def _latest(kind: int, length: int, trade: int) -> QuerySet[Any]:
     return KINDS[kind].rows(trade)[: length + 1]
 
 
+def _any(kind: int, trade: int) -> QuerySet[Any]:
+    # In no order: PostgreSQL would read all there are to find the latest of them.
+    return KINDS[kind].rows(trade).order_by()[:1]
+
+
 @dataclass(frozen=True)
 class Moment:
     """One line: what kind it is (`change`, `call`, `callback`, `read` or `note`), when, and the row that it shows."""
@@ -198,7 +203,7 @@ class Timeline:
 
 def kinds_there(trade: int) -> list[Counted]:
     """Whether there is anything of each kind, to be counted: no or one."""
-    return [Counted(_latest, (number, 0), {"trade": trade}) for number in range(len(KINDS))]
+    return [Counted(_any, (number,), {"trade": trade}) for number in range(len(KINDS))]
 
 
 def timeline(trade: int, *, is_whole: bool, there: Sequence[int]) -> Timeline:
