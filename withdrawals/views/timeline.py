@@ -122,9 +122,10 @@ def _latest(kind: int, length: int, trade: int) -> QuerySet[Any]:
     return KINDS[kind].rows(trade)[: length + 1]
 
 
-def _any(kind: int, trade: int) -> QuerySet[Any]:
-    # In no order: PostgreSQL would read all there are to find the latest of them.
-    return KINDS[kind].rows(trade).order_by()[:1]
+def _every(kind: int, trade: int) -> QuerySet[Any, Any]:
+    # Without an order, for which PostgreSQL would read them, and without a limit, for which SQLite may look through all
+    # there are of any trade. So an index alone answers.
+    return KINDS[kind].rows(trade).order_by().values_list("pk")
 
 
 @dataclass(frozen=True)
@@ -202,24 +203,21 @@ class Timeline:
 
 
 def kinds_there(trade: int) -> list[Counted]:
-    """Whether there is anything of each kind, to be counted: no or one."""
-    return [Counted(_any, (number,), {"trade": trade}) for number in range(len(KINDS))]
+    """How much there is of each kind but the first, to be counted; every trade has changed, since it appeared."""
+    return [Counted(_every, (number,), {"trade": trade}) for number in range(1, len(KINDS))]
 
 
 def timeline(trade: int, *, is_whole: bool, there: Sequence[int]) -> Timeline:
     """The timeline of a trade, in nine statements at most however long it is; all of it, as far as `MOST`, where
     `is_whole`. `there` is what was counted of `kinds_there`: of what there is none, none is asked for.
     """
-    length = MOST if is_whole else SHORT
+    length, many = MOST if is_whole else SHORT, (1, *there)
     latest = tuple(
-        [
-            found_models(_latest, number, length, trade=trade) if is_there else NOTHING
-            for number, is_there in enumerate(there)
-        ]
+        [found_models(_latest, number, length, trade=trade) if any_ else NOTHING for number, any_ in enumerate(many)]
     )
     # Nothing is overlooked where nothing is left out.
     is_short = sum(len(found.rows) for found in latest) <= length
-    weighty = [kind.weighty if is_there and not is_short else None for kind, is_there in zip(KINDS, there, strict=True)]
+    weighty = [kind.weighty if any_ and not is_short else None for kind, any_ in zip(KINDS, many, strict=True)]
     return Timeline(latest, tuple([found_models(makes, trade=trade) if makes else None for makes in weighty]), is_whole)
 
 
