@@ -20,11 +20,12 @@ from withdrawals.models import Item, Source, Status, User
 from withdrawals.views.fresh import LOOK_ANYWAY_SECONDS
 
 AGENTS, ROWS = 100, 50
-# Whatever happens, each screen is given its page once in this time: a shorter look would see that or not, by chance.
-SECONDS = float(LOOK_ANYWAY_SECONDS)
 ADDRESS = "/items/?tab=all"
 # As static/js/live.js asks.
 EVERY_SECONDS = 4.0
+# With the last questions as long as each screen takes to be given its page once, whatever happens: a shorter or longer
+# look would see that never or twice, by chance.
+SECONDS = LOOK_ANYWAY_SECONDS - EVERY_SECONDS
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
