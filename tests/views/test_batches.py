@@ -281,9 +281,9 @@ def test_the_pages_cost_the_same_however_long(
         browser.get(f"/batches/{batch.pk}/")
 
 
-# Session, person, what they may, the batch, the frame's two; the rest is the page's own.
-QUERIES_OF_THE_PREVIEW = 17
-QUERIES_OF_A_RUNNING_BATCH = 12
+# Session with person and what they may, the batch, the frame's two; the rest is the page's own.
+QUERIES_OF_THE_PREVIEW = 16
+QUERIES_OF_A_RUNNING_BATCH = 11
 
 
 def test_every_item_of_a_long_batch_can_be_read(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
