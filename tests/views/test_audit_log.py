@@ -25,8 +25,8 @@ from withdrawals.models.audit_chain import verify_chain
 
 pytestmark = pytest.mark.django_db
 
-QUERIES_OF_THE_LOG = 15
-QUERIES_OF_A_STORY = 16
+QUERIES_OF_THE_LOG = 9
+QUERIES_OF_A_STORY = 9
 
 
 def entry(moment: datetime = NOON, action: str = "trade.changed", **fields: Any) -> AuditEntry:

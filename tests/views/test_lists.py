@@ -284,5 +284,5 @@ def test_a_list_costs_the_same_however_long(
         write(NOON, item=cancellation.item)
 
     # The saved views among them; the log also looks at its last check and its last anchor.
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(9):
         supervisor.get(path)

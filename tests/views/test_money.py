@@ -119,4 +119,4 @@ def test_the_screen_costs_the_same_however_long(agent: Client, many: int, django
         agent.get("/refunds/money/")
 
 
-QUERIES_OF_THE_SCREEN = 25
+QUERIES_OF_THE_SCREEN = 17

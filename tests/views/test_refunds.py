@@ -342,7 +342,7 @@ def test_the_list_costs_the_same_however_long(agent: Client, many: int, django_a
         agent.get("/refunds/")
 
 
-QUERIES_OF_THE_LIST = 15
+QUERIES_OF_THE_LIST = 9
 
 
 # --- A fresh proof of who somebody is ----------------------------------------------------------------------

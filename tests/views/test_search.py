@@ -274,7 +274,7 @@ def test_no_paste_is_too_odd(agent: Client, pasted: str) -> None:
 
 
 def test_the_search_asks_little(agent: Client, shelf: Shelf, django_assert_max_num_queries) -> None:  # type: ignore[no-untyped-def] # pytest-django's own fixture
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(9):
         agent.post("/search/", {"q": f"{REDLINE} {ASIIMOV} 66ffffffffffffffffffffff"})
 
 

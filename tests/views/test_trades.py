@@ -199,7 +199,7 @@ def test_a_trade_costs_the_same_however_many_items(
         agent.get(f"/trades/{trade.pk}/")
 
 
-QUERIES_OF_A_TRADE = 22
+QUERIES_OF_A_TRADE = 11
 
 
 def test_a_raw_document_keeps_its_numbers_and_markup_as_text(log_in: LogIn) -> None:
