@@ -235,7 +235,9 @@ def _conclude(
         out_of = CancellationState.UNCERTAIN
         moved = _move(cancellation, attempt, judgement, now=now, out_of=out_of)
     _note_attempt(attempt, judgement, now=now)
-    return moved, _fact(cancellation, judgement, out_of=out_of, came_late=not moved)
+    # What was unknown and stays so is no change; that an answer came is told.
+    came_late = not moved or judgement.state == out_of
+    return moved, _fact(cancellation, judgement, out_of=out_of, came_late=came_late)
 
 
 def _move(
