@@ -9,6 +9,7 @@ from django.test import Client
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from tests.browser.axe import Axe
 from tests.browser.scenery import Scenery, make_scenery
 from tests.factories import PASSWORD
 from withdrawals.models import User
@@ -36,6 +37,12 @@ def log_in(live_server: LiveServer) -> LogIn:
         page.context.add_cookies([{"name": session.key, "value": session.value, "url": live_server.url}])
 
     return hand_over_a_session
+
+
+@pytest.fixture(scope="session")
+def axe() -> Axe:
+    """One for all tests of a process: what it has seen in one of them it need not see in the next."""
+    return Axe()
 
 
 def log_in_through_the_form(page: Page, live_server: LiveServer, email: str) -> None:

@@ -3,9 +3,9 @@
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from tests.browser.axe import Axe
 from tests.browser.conftest import LogIn
 from tests.browser.scenery import Scenery
-from tests.browser.test_screens_axe import objections
 from tests.desk import person
 from tests.factories import PASSWORD
 from withdrawals.models import AuditEntry, Refund, Role
@@ -46,7 +46,7 @@ def test_f74_the_auditor_reads_who_cancelled_on_what_evidence_and_who_confirmed_
 
 
 def test_the_auditors_screens_shut_nobody_out(
-    page: Page, scenery: Scenery, log_in: LogIn, live_server: LiveServer, complaints: list[str]
+    page: Page, scenery: Scenery, log_in: LogIn, live_server: LiveServer, complaints: list[str], axe: Axe
 ) -> None:
     refund = Refund.objects.select_related("item").get(state="confirmed")
     log_in(page, scenery.supervisor)
@@ -55,7 +55,7 @@ def test_the_auditors_screens_shut_nobody_out(
     paths = ("/audit/?zone=Asia/Kolkata", f"/audit/trades/{trade}/", f"/audit/people/{confirmer}/")
     for path in paths:
         page.goto(live_server.url + path)
-        found += objections(page, path)
+        found += axe.objections(page, path)
 
     assert found == [], "\n".join(found)
     assert complaints == []

@@ -59,7 +59,7 @@ def test_at_twice_the_size_nothing_is_cut_and_no_page_scrolls_sideways(
 
 
 MOVES = """() => [...document.querySelectorAll('*')]
-.flatMap((element) => ['', '::before', '::after'].flatMap((part) => {
+.flatMap((element) => ['', '::before', '::after', '::details-content'].flatMap((part) => {
   const style = getComputedStyle(element, part || null);
   const longest = Math.max(...`${style.transitionDuration}, ${style.animationDuration}`.split(', ').map(parseFloat));
   const runs = style.animationName !== 'none' || style.transitionProperty !== 'none';
