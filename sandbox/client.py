@@ -7,6 +7,8 @@ from urllib.parse import quote
 import httpx
 import simplejson
 
+from sandbox.authorities import trusted
+
 type Json = dict[str, Any]
 
 
@@ -19,7 +21,7 @@ class SandboxControl:
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url.rstrip("/")
-        self._http = httpx.Client(base_url=f"{self.base_url}/_control", timeout=60, trust_env=False)
+        self._http = httpx.Client(base_url=f"{self.base_url}/_control", timeout=60, verify=trusted(), trust_env=False)
 
     def close(self) -> None:
         """Give the connections back."""

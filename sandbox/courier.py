@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import httpx
 
+from sandbox.authorities import trusted
 from sandbox.buying import apply_verdict
 from sandbox.callbacks import POLL_SECONDS
 from sandbox.config import Config
@@ -31,6 +32,7 @@ class Courier:
         self._client = httpx.Client(
             # A kept connection that the dashboard has closed meanwhile would count as a lost answer.
             limits=httpx.Limits(max_keepalive_connections=0),
+            verify=trusted(),
             trust_env=False,
             follow_redirects=False,
         )

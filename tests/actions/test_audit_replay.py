@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db.models import Prefetch
 from pytest_django import Settings
 
 from tests.desk import ask, deliver, news, person
@@ -26,7 +27,19 @@ from withdrawals.actions.refunds import RefundRefused, confirm_refund
 from withdrawals.actions.sending import claim_next, record_answer
 from withdrawals.assetpay.errors import NotSent, OutcomeUnknown, Refused, ToldToWait
 from withdrawals.gateway import CancelAnswer
-from withdrawals.models import AuditEntry, AuditHead, Cancellation, Item, Refund, RefundState, Role, Source, Trade, User
+from withdrawals.models import (
+    AuditEntry,
+    AuditHead,
+    Cancellation,
+    Item,
+    Refund,
+    RefundApproval,
+    RefundState,
+    Role,
+    Source,
+    Trade,
+    User,
+)
 from withdrawals.models.audit_chain import verify_chain
 
 WRITERS = 20
@@ -112,18 +125,20 @@ def compare_with_the_tables(state: State) -> None:
     """Everything that the log tells stands in the tables, and everything that stands there was told (P24)."""
     for trade in Trade.objects.all():
         assert state["trade", trade.pk]["status"] == trade.status
-    for item in Item.objects.all():
+    asked_for = Prefetch("cancellations", Cancellation.objects.order_by("number"))
+    approvals = Prefetch("refund__approvals", RefundApproval.objects.order_by("number"))
+    for item in Item.objects.prefetch_related(asked_for, "refund", approvals):
         told = state["item", item.pk]
         for name in COLUMNS:
             assert same(told.get(name), plain(getattr(item, name))), (item, name, told.get(name))
-        last = item.cancellations.order_by("-number").first()
+        last = [None, *item.cancellations.all()][-1]
         asked = state.get(("cancellation", item.pk), {})
         assert (asked.get("cancellation"), asked.get("number")) == ((last.state, last.number) if last else (None, None))
-        refund = Refund.objects.filter(item=item).first()
+        refund: Refund | None = getattr(item, "refund", None)
         owed = state.get(("refund", item.pk), {})
         kept = (refund.state, refund.cause, refund.reference) if refund else (None, None, "")
         assert (owed.get("refund"), owed.get("cause"), owed.get("reference", "")) == kept
-        question = refund.approvals.order_by("number").last() if refund else None
+        question = [None, *refund.approvals.all()][-1] if refund else None
         assert state.get(("approval", item.pk), {}).get("reference") == (question.reference if question else None)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core import mail
+from django.db.models import QuerySet
 
 from tests.actions.test_audit_replay import compare_with_the_tables, replayed
 from withdrawals.actions.invariants import INVARIANTS
@@ -21,6 +22,7 @@ from withdrawals.models import (
     RefundState,
 )
 from withdrawals.models.cancellation import OPEN_STATES
+from withdrawals.models.prepared import found_models, rows_of
 from withdrawals.models.status import LONG_AGO, UNDELIVERED, Status
 from withdrawals.templatetags.desk import ACTION_WORDS
 
@@ -33,6 +35,32 @@ PAYABLE = (RefundState.DUE, RefundState.AWAITING, RefundState.CONFIRMED)
 
 
 WHOLE_LOOK_EVERY = 5
+
+
+# Written once each, for all steps: with statements made anew a look took as long as the step before it.
+def _items() -> QuerySet[Item]:
+    return Item.objects.select_related("trade").defer("document", "trade__document")
+
+
+def _cancellations() -> QuerySet[Cancellation]:
+    return Cancellation.objects.order_by("pk")
+
+
+def _attempts() -> QuerySet[Attempt]:
+    return Attempt.objects.order_by("cancellation", "number")
+
+
+def _refunds() -> QuerySet[Refund]:
+    return Refund.objects.all()
+
+
+def _added(last: int) -> QuerySet[AuditEntry, Any]:
+    columns = ("number", "action", "item", "before", "after")
+    return AuditEntry.objects.filter(number__gt=last).order_by("number").values_list(*columns)
+
+
+def _kinds() -> QuerySet[RefundEntry, Any]:
+    return RefundEntry.objects.values_list("kind")
 
 
 class Witness:
@@ -62,12 +90,12 @@ class Witness:
         """
         self.looks += 1
         self._read_the_log()
-        items = {item.pk: item for item in Item.objects.select_related("trade").defer("document", "trade__document")}
-        cancellations = list(Cancellation.objects.order_by("pk"))
+        items = {item.pk: item for item in found_models(_items).models()}
+        cancellations = found_models(_cancellations).models()
         attempts: dict[int, list[Attempt]] = defaultdict(list)
-        for attempt in Attempt.objects.order_by("cancellation", "number"):
+        for attempt in found_models(_attempts).models():
             attempts[attempt.cancellation_id].append(attempt)
-        refunds = list(Refund.objects.all())
+        refunds = found_models(_refunds).models()
         self.trades, self.items = len({item.trade_id for item in items.values()}), len(items)
         self.asked, self.refunds = Counter(str(each.state) for each in cancellations), len(refunds)
         self._effects(cancellations, attempts, refunds)
@@ -83,8 +111,7 @@ class Witness:
 
     def _read_the_log(self) -> None:
         """What was added to it, each entry linked to the last, its old value what the one before left (P24, P25)."""
-        added = AuditEntry.objects.filter(number__gt=self.last_entry).order_by("number")
-        for number, action, item, before, after in added.values_list("number", "action", "item", "before", "after"):
+        for number, action, item, before, after in rows_of(_added, last=self.last_entry):
             self.last_entry += 1
             assert number == self.last_entry
             self.log[action] += 1
@@ -100,7 +127,7 @@ class Witness:
         """Calls counted at AssetPay, and entries of the log, against the rows."""
         assert self.log["cancellation.requested"] + self.log["cancellation.armed"] == len(cancellations)
         assert self.log["refund.opened"] == len(refunds)
-        kinds = Counter(RefundEntry.objects.values_list("kind", flat=True))
+        kinds = Counter(kind for (kind,) in rows_of(_kinds))
         said = (self.log["refund.confirmed"], self.log["refund.compensated"])
         assert said == (kinds["confirmation"], kinds["compensation"])
         known = {str(attempt.request_id): attempt for each in attempts.values() for attempt in each}

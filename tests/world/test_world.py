@@ -163,7 +163,7 @@ CONTROLS: dict[str, tuple[str, Any, list[Step], str | None]] = {
     ),
     "no limit": (
         "withdrawals.models.send_permit._freed",
-        lambda counting, limit, now: now,
+        lambda limit, lanes, now: now,
         [
             lambda world: world.somebody_buys(5, 7_200, "12.50"),
             lambda world: world.somebody_buys(5, 7_200, "12.50"),

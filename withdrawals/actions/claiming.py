@@ -8,6 +8,7 @@ from datetime import datetime
 from django.db import transaction
 
 from withdrawals.actions.audit import WORKER, Fact, Origin, Value, record
+from withdrawals.actions.rows import read_locked
 from withdrawals.models import (
     Attempt,
     Cancellation,
@@ -19,7 +20,8 @@ from withdrawals.models import (
     Source,
     Trade,
 )
-from withdrawals.models.cancellation import CancellationQuerySet, sending_lease
+from withdrawals.models.cancellation import FRESH_LOOK, CancellationQuerySet, sending_lease
+from withdrawals.models.prepared import found_models
 from withdrawals.models.status import FINAL
 
 
@@ -56,20 +58,25 @@ def claim_next(*, now: datetime) -> Claim | None:
     Clicks go first; a batch takes what its lane's share of the limit leaves it.
     """
     with transaction.atomic():
-        budget = SendBudget.objects.select_for_update().get(pk=1)
+        (budget,) = read_locked(SendBudget, id=1)
         for lane in Lane:
             if budget.free_at(now, lane) > now:
                 continue
-            due = _due(now).filter(lane=lane).select_related("item__trade", "requested_by")
-            first = due.select_for_update(of=("self",), no_key=True, skip_locked=True).first()
-            if first is not None:
-                return _claim([first, *_rest_of_its_trade(first, now)], lane, now)
+            # Asked by every worker every two seconds, mostly for nothing.
+            found = found_models(_first_due, lane, now=now, fresh_since=now - FRESH_LOOK).models()
+            if found:
+                return _claim([*found, *_rest_of_its_trade(found[0], now)], lane, now)
     return None
 
 
-def _due(now: datetime) -> CancellationQuerySet:
+def _first_due(lane: Lane, now: datetime, fresh_since: datetime) -> CancellationQuerySet:
+    due = _due(now, fresh_since).filter(lane=lane).select_related("item__trade", "requested_by")
+    return due.select_for_update(of=("self",), no_key=True, skip_locked=True)[:1]
+
+
+def _due(now: datetime, fresh_since: datetime) -> CancellationQuerySet:
     # Accounts are wound up as a worker begins; one may be closed while it works, or a request of it come back.
-    return Cancellation.objects.due(now).filter(requested_by__is_active=True)
+    return Cancellation.objects.due(now, fresh_since=fresh_since).filter(requested_by__is_active=True)
 
 
 def _rest_of_its_trade(first: Cancellation, now: datetime) -> list[Cancellation]:
@@ -85,7 +92,7 @@ def _rest_of_its_trade(first: Cancellation, now: datetime) -> list[Cancellation]
     if not list(trade.select_for_update(no_key=True, skip_locked=True)):
         return []
     unended = Item.objects.filter(trade=first.item.trade_id).exclude(status__in=FINAL)
-    due = _due(now).filter(
+    due = _due(now, now - FRESH_LOOK).filter(
         batch=first.batch_id, lane=first.lane, item__trade=first.item.trade_id, state=CancellationState.REQUESTED
     )
     others = due.exclude(pk=first.pk).select_related("item__trade", "requested_by")

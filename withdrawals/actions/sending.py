@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from math import ceil
+from typing import Any
 
 import structlog
 from django.db import OperationalError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.tasks import task
 from django.utils import timezone
 
@@ -23,13 +24,16 @@ from withdrawals.actions.judgement import (
     judge_answer,
     judge_lost_worker,
 )
+from withdrawals.actions.rows import read_locked
 from withdrawals.actions.sightings import note_error_key, note_sightings
 from withdrawals.actions.taking_back import wind_up_batches, wind_up_closed_accounts
 from withdrawals.assetpay.cancels import CANCELLED, TradeCancelAnswer, same_id
 from withdrawals.assetpay.errors import AssetPayError, NotSent, OutcomeUnknown
 from withdrawals.gateway import CancelAnswer
 from withdrawals.models import Attempt, Cancellation, CancellationState, Lane, SendBudget, SendPermit
+from withdrawals.models.cancellation import FRESH_LOOK
 from withdrawals.models.item import cancel_window
+from withdrawals.models.prepared import rows_of
 from withdrawals.models.send_permit import GREATEST_MARGIN, MARGIN_KEPT, WINDOW
 
 log = logging.getLogger(__name__)
@@ -80,12 +84,12 @@ def order_wake_up(*, now: datetime) -> bool:
     budget, so that many who leave work behind order one wake-up.
     """
     with transaction.atomic():
-        budget = SendBudget.objects.select_for_update().get(pk=1)
+        (budget,) = read_locked(SendBudget, id=1)
+        soon = now + WAKE_UP_WITHIN
         moments = []
         for lane in Lane:
-            first = Cancellation.objects.due(now + WAKE_UP_WITHIN).filter(lane=lane).first()
-            if first is not None:
-                moments.append(max(first.send_from, budget.free_at(now, lane), now))
+            for (send_from,) in rows_of(_due_soon, lane, soon=soon, fresh_since=soon - FRESH_LOOK):
+                moments.append(max(send_from, budget.free_at(now, lane), now))
         at = min(moments, default=None)
         if at is None or at > now + WAKE_UP_WITHIN:
             return False
@@ -95,6 +99,11 @@ def order_wake_up(*, now: datetime) -> bool:
         budget.save(update_fields=["wake_up_at"])
         drain_cancellations.using(run_after=at).enqueue()
     return True
+
+
+def _due_soon(lane: Lane, soon: datetime, fresh_since: datetime) -> QuerySet[Cancellation, Any]:
+    """When the first of those of this lane may leave."""
+    return Cancellation.objects.due(soon, fresh_since=fresh_since).filter(lane=lane).values_list("send_from")[:1]
 
 
 def send_next(*, clock: Callable[[], datetime]) -> bool:

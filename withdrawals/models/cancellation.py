@@ -89,13 +89,13 @@ def in_the_queue(now: datetime) -> Q:
     return WAITING | ARMED & Q(send_from__lte=now)
 
 
-def looked_at_before(now: datetime) -> Q:
+def looked_at_before(fresh_since: datetime) -> Q:
     """What was released after a look that is not fresh any more: the state was changed by that look, and by no other.
 
     News of an offer end a look's freshness at once.
     """
     offered_since = Q(item__status__in=OFFERED) & ~Q(armed_status__in=OFFERED)
-    is_stale = Q(changed_at__lt=now - FRESH_LOOK) | offered_since
+    is_stale = Q(changed_at__lt=fresh_since) | offered_since
     return Q(state=CancellationState.REQUESTED) & ~Q(armed_status="") & is_stale
 
 
@@ -107,14 +107,18 @@ class CancellationQuerySet(models.QuerySet["Cancellation"]):
         # What is open has no end, as a constraint says; without parameters SQLite sees that an index holds just these.
         return self.filter(ended_at=None)
 
-    def due(self, now: datetime) -> Self:
-        """Those that a worker may send now, oldest first: asked for, or once more after a lost answer."""
-        due = self.waiting().filter(NOT_HELD, ~looked_at_before(now), send_from__lte=now)
+    def due(self, now: datetime, *, fresh_since: datetime | None = None) -> Self:
+        """Those that a worker may send now, oldest first: asked for, or once more after a lost answer.
+
+        `fresh_since` is FRESH_LOOK before `now`, for whoever has the statement written once.
+        """
+        is_stale = looked_at_before(fresh_since or now - FRESH_LOOK)
+        due = self.waiting().filter(NOT_HELD, ~is_stale, send_from__lte=now)
         return due.order_by("send_from", "pk")
 
     def to_arm_again(self, now: datetime) -> Self:
         """Those that were armed, released after a look that is not fresh any more, and have not left yet."""
-        return self.filter(looked_at_before(now), NOT_HELD, needs_person="").order_by("pk")
+        return self.filter(looked_at_before(now - FRESH_LOOK), NOT_HELD, needs_person="").order_by("pk")
 
     def waiting(self) -> Self:
         """Those that will be due at some time, unless a person or a paused batch holds them for ever."""

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from withdrawals.models.cancellation import Lane, sending_lease
+from withdrawals.models.prepared import rows_of
 
 WINDOW = timedelta(seconds=60)
 # What AssetPay's "too soon" taught us about its clock is believed this far, and this long.
@@ -48,10 +49,9 @@ class SendBudget(models.Model):
         A permit counts until 60 s after its call ended, or could have ended at the latest: AssetPay sees a request
         at some moment during the call, so that no 60 s there ever hold more than the limit.
         """
-        counting = SendPermit.objects.filter(counts_until__gt=now)
-        free = [self.paused_until or now, _freed(counting, settings.ASSETPAY_CANCELS_PER_MINUTE, now)]
+        free = [self.paused_until or now, _freed(settings.ASSETPAY_CANCELS_PER_MINUTE, tuple(Lane), now)]
         if lane == Lane.BATCH:
-            free.append(_freed(counting.filter(lane=Lane.BATCH), share_of(lane), now))
+            free.append(_freed(share_of(lane), (Lane.BATCH,), now))
         return max(free)
 
     def margin(self, now: datetime) -> timedelta:
@@ -61,10 +61,17 @@ class SendBudget(models.Model):
         return timedelta(seconds=self.margin_seconds)
 
 
-def _freed(counting: models.QuerySet["SendPermit"], limit: int, now: datetime) -> datetime:
-    """When fewer than `limit` of these permits count."""
-    ends = list(counting.order_by("-counts_until").values_list("counts_until", flat=True)[:limit])
-    return ends[-1] if len(ends) == limit else now
+def _freed(limit: int, lanes: tuple[Lane, ...], now: datetime) -> datetime:
+    """When fewer than `limit` permits of these lanes count."""
+    ends: list[tuple[datetime]] = rows_of(_last_to_end, limit, lanes, now=now)
+    return ends[-1][0] if len(ends) == limit else now
+
+
+def _last_to_end(limit: int, lanes: tuple[Lane, ...], now: datetime) -> "models.QuerySet[SendPermit, tuple[datetime]]":
+    counting = SendPermit.objects.filter(counts_until__gt=now)
+    if len(lanes) < len(Lane):
+        counting = counting.filter(lane__in=lanes)
+    return counting.order_by("-counts_until").values_list("counts_until")[:limit]
 
 
 class SendPermit(models.Model):
