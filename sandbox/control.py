@@ -159,4 +159,6 @@ def _state(sandbox: Sandbox) -> Json:
             for each in world.market.listings.values()
         ],
         "openDeliveries": len(sandbox.callbacks.queue.open()),
+        # Whoever keeps an eye on them need not fetch them all to see that nothing came.
+        "remembered": {"requests": len(sandbox.calls), "deliveries": len(sandbox.callbacks.queue.log())},
     }

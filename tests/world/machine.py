@@ -120,6 +120,7 @@ class World(RuleBasedStateMachine):
         self.caller = Client(enforce_csrf_checks=True)
         self.witness = Witness()
         self.heard = self.held = 0
+        self.requests: list[dict[str, Any]] = []
         self.news: list[dict[str, Any]] = []
         self.sent: list[tuple[bytes, str, str]] = []
         self.slow_reads: list[gateway.Fetched] = []
@@ -198,18 +199,21 @@ class World(RuleBasedStateMachine):
 
     def listen(self) -> None:
         """AssetPay's own record: what it holds, what it was asked, and what it has to tell, which is now under way."""
-        log = self.control.deliveries()
-        for each in log[self.heard :]:
+        state = self.control.state()
+        there, held = state["remembered"], state["trades"]
+        for each in self.control.deliveries()[self.heard :] if there["deliveries"] > self.heard else ():
             body = each["body"].encode()
             trade = simplejson.loads(body)["trade"]
             self.witness.hear(trade)
             self.news.append({"body": body, "id": each["deliveryId"], "kind": each["kind"]})
-        self.heard = len(log)
-        held = self.control.state()["trades"]
+            self.heard += 1
         self.held = len(held)
         for trade in held:
             self.witness.hear(trade)
-        self.witness.calls = [call for call in self.control.requests() if call["method"] == "POST"]
+        # The last one may have been without its answer yet.
+        if there["requests"] > len(self.requests) or (self.requests and self.requests[-1]["status"] is None):
+            self.requests = self.control.requests()
+            self.witness.calls = [call for call in self.requests if call["method"] == "POST"]
 
     # --- callbacks -----------------------------------------------------------------------------------------
 
