@@ -12,6 +12,7 @@ import factory
 from django.contrib.auth.models import Group
 from django.utils import timezone
 
+from tests.canaries import PASSWORD
 from withdrawals.models import (
     Cancellation,
     CancellationState,
@@ -32,7 +33,6 @@ from withdrawals.models.cancellation import CLOSED_STATES
 from withdrawals.models.refund_rules import RULE_VERSION, RULED_STATES
 from withdrawals.models.trade import WITHDRAW
 
-PASSWORD = "withdraw-skins-1"
 OLD_ENOUGH = timedelta(hours=1)
 
 
