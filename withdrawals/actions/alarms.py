@@ -154,9 +154,12 @@ def watch_callbacks() -> int:
 def watch(*, now: datetime) -> int:
     """Raise what has become wrong, clear what is right again; how many alarms ring."""
     ringing = 0
+    before = set(Alarm.objects.ringing().values_list("kind", flat=True))
     for kind, detect in DETECTORS.items():
         try:
-            ringing += _follow(kind, detect(now), now=now)
+            detail = detect(now)
+            if detail or kind in before:
+                ringing += _follow(kind, detail, now=now)
         except Exception:
             # One that fails must not silence the others; what it last said stays.
             log.exception("the detector of %s failed", kind)

@@ -4,10 +4,11 @@ import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import batched
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.tasks import task
 from django.utils import timezone
 from django.utils.translation import gettext_noop
@@ -23,6 +24,7 @@ from withdrawals.actions.trades import mirror_fetched
 from withdrawals.assetpay.errors import AssetPayError
 from withdrawals.models import Cancellation, CancellationState, Item, Lane, Rule, SendBudget, Source, Trade
 from withdrawals.models.cancellation import FRESH_LOOK, NOT_HELD, OFFERED
+from withdrawals.models.prepared import found_models, rows_of
 from withdrawals.models.send_permit import share_of
 from withdrawals.models.words import as_kept
 
@@ -49,10 +51,10 @@ def release_armed(*, now: datetime) -> int:
     nothing fires: it is looked again after growing pauses. Run twice, or by two at once, it releases each once.
     """
     _arm_again(now=now)
-    due = Cancellation.objects.to_release(now).values_list("pk", "item__trade")
+    due = rows_of(_to_release, _trades_per_ringing() * 10, now=now)
     per_trade: dict[int, list[int]] = {}
-    room = _room(now)
-    for taken, (pk, trade_id) in enumerate(due[: _trades_per_ringing() * 10]):
+    room = _room(due[0][2]) if due else 0
+    for taken, (pk, trade_id, _) in enumerate(due):
         # A trade that was begun is released whole: a batch may ask for it in one call.
         if taken < room or trade_id in per_trade:
             per_trade.setdefault(trade_id, []).append(pk)
@@ -75,23 +77,25 @@ def release_armed(*, now: datetime) -> int:
     return released
 
 
-def _room(now: datetime) -> int:
+def _to_release(most: int, now: datetime) -> QuerySet[Cancellation, Any]:
+    return Cancellation.objects.to_release(now).values_list("pk", "item__trade", "send_from")[:most]
+
+
+def _room(first_from: datetime) -> int:
     """How many more may be released: what leaves while its look is fresh; the rest would be looked at over and over.
 
-    Before it leave those that were released already, and whatever else of their lane has waited for longer.
+    Before it leave those that were released already, and whatever else of their lane has waited for longer than the
+    first of them, whose moment was `first_from`.
     """
-    first = Cancellation.objects.to_release(now).first()
-    if first is None:
-        return 0
     waiting = Cancellation.objects.waiting().filter(NOT_HELD, lane=Lane.BATCH)
-    before = waiting.filter(~Q(armed_status="") | Q(send_from__lte=first.send_from))
+    before = waiting.filter(~Q(armed_status="") | Q(send_from__lte=first_from))
     minutes = int(FRESH_LOOK.total_seconds() / 60)
     return max(0, share_of(Lane.BATCH) * minutes - before.count())
 
 
 def _arm_again(*, now: datetime) -> None:
     """Take back the release of what could not leave while its look was fresh: a limit, a pause, a batch that stood."""
-    for cancellation in Cancellation.objects.to_arm_again(now).select_related("item__trade"):
+    for cancellation in found_models(_to_arm_again, fresh_since=now - FRESH_LOOK).models():
         with transaction.atomic():
             # The very release that was found: a worker may have taken it, or have put it off, meanwhile.
             row = Cancellation.objects.filter(pk=cancellation.pk, state=CancellationState.REQUESTED)
@@ -103,6 +107,10 @@ def _arm_again(*, now: datetime) -> None:
                 after: dict[str, Value] = {"cancellation": str(CancellationState.SCHEDULED)}
                 fact = Fact("cancellation.rearmed", item=cancellation.item, before=before, after=after)
                 record([fact], origin=ORIGIN, now=now)
+
+
+def _to_arm_again(fresh_since: datetime) -> QuerySet[Cancellation]:
+    return Cancellation.objects.to_arm_again(fresh_since).select_related("item__trade")
 
 
 def look_after_unknown(*, now: datetime) -> int:

@@ -33,7 +33,7 @@ from withdrawals.gateway import CancelAnswer
 from withdrawals.models import Attempt, Cancellation, CancellationState, Lane, SendBudget, SendPermit
 from withdrawals.models.cancellation import FRESH_LOOK
 from withdrawals.models.item import cancel_window
-from withdrawals.models.prepared import rows_of
+from withdrawals.models.prepared import found_models, rows_of
 from withdrawals.models.send_permit import GREATEST_MARGIN, MARGIN_KEPT, WINDOW
 
 log = logging.getLogger(__name__)
@@ -222,7 +222,7 @@ def settle_abandoned(*, now: datetime) -> int:
     answer first is left alone.
     """
     settled = 0
-    for cancellation in Cancellation.objects.abandoned(now).select_related("item__trade"):
+    for cancellation in found_models(_abandoned, now=now).models():
         attempt = cancellation.attempts.get(number=cancellation.claim)
         judgement = judge_lost_worker(cancellation, now=now)
         with transaction.atomic():
@@ -232,6 +232,10 @@ def settle_abandoned(*, now: datetime) -> int:
                 record([fact], origin=Claim(cancellation, attempt).origin, now=now)
                 settled += 1
     return settled
+
+
+def _abandoned(now: datetime) -> QuerySet[Cancellation]:
+    return Cancellation.objects.abandoned(now).select_related("item__trade")
 
 
 def _conclude(

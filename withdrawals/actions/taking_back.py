@@ -3,11 +3,13 @@
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext_noop
 
 from withdrawals.actions.audit import WORKER, Fact, Origin, Value, record
 from withdrawals.models import Batch, BatchState, Cancellation, CancellationState, Source, User
 from withdrawals.models.cancellation import MAY_LEAVE, NOT_LEFT_STATES
+from withdrawals.models.prepared import found_models
 
 STOPPED = gettext_noop("The batch was stopped before AssetPay was asked.")
 NOT_AGAIN = gettext_noop("No answer came, and the batch was stopped: it is not asked once more.")
@@ -74,10 +76,14 @@ def wind_up_closed_accounts(*, now: datetime) -> None:
     Whoever was switched off at the desk left nothing behind; this finds what was on its way just then and was told to
     wait, and accounts that were closed past the desk.
     """
-    held = Cancellation.objects.open().filter(MAY_LEAVE, requested_by__is_active=False)
-    for person in User.objects.filter(pk__in=held.values("requested_by")):
+    for person in found_models(_closed_accounts).models():
         with transaction.atomic():
             record(take_back_of(person, now=now), origin=Origin(Source.WORKER, name=WORKER), now=now)
+
+
+def _closed_accounts() -> QuerySet[User]:
+    held = Cancellation.objects.open().filter(MAY_LEAVE, requested_by__is_active=False)
+    return User.objects.filter(pk__in=held.values("requested_by"))
 
 
 def wind_up_batches(*, now: datetime) -> None:
@@ -87,10 +93,10 @@ def wind_up_batches(*, now: datetime) -> None:
     """
     origin = Origin(Source.WORKER, name=WORKER)
     _ask_no_more_of_stopped(origin, now=now)
-    for batch in Batch.objects.filter(state=BatchState.STOPPED, cancellations__state__in=NOT_LEFT_STATES).distinct():
+    for batch in found_models(_stopped_with_a_rest).models():
         with transaction.atomic():
             record(take_back_rest(batch, now=now), origin=origin, now=now)
-    for batch in Batch.objects.with_nothing_to_send():
+    for batch in found_models(_with_nothing_to_send).models():
         with transaction.atomic():
             running = Batch.objects.with_nothing_to_send().filter(pk=batch.pk)
             if running.update(state=BatchState.FINISHED, ended_at=now):
@@ -100,11 +106,23 @@ def wind_up_batches(*, now: datetime) -> None:
                 record([fact], origin=origin, now=now)
 
 
+def _with_nothing_to_send() -> QuerySet[Batch]:
+    return Batch.objects.with_nothing_to_send()
+
+
+def _stopped_with_a_rest() -> QuerySet[Batch]:
+    return Batch.objects.filter(state=BatchState.STOPPED, cancellations__state__in=NOT_LEFT_STATES).distinct()
+
+
 def _ask_no_more_of_stopped(origin: Origin, *, now: datetime) -> None:
     """What is unknown of a stopped batch is not asked once more either: it is for a person now."""
-    unknown = Cancellation.objects.filter(batch__state=BatchState.STOPPED, state=CancellationState.UNCERTAIN)
     # One after the other in the order of their keys, as answers and news are recorded.
-    for cancellation in unknown.filter(may_resend=True).select_related("item__trade").order_by("pk"):
+    for cancellation in found_models(_to_resend_of_stopped).models():
         with transaction.atomic():
             fact = ask_no_more(cancellation, because=NOT_AGAIN, now=now)
             record([fact] if fact else [], origin=origin, now=now)
+
+
+def _to_resend_of_stopped() -> QuerySet[Cancellation]:
+    unknown = Cancellation.objects.filter(batch__state=BatchState.STOPPED, state=CancellationState.UNCERTAIN)
+    return unknown.filter(may_resend=True).select_related("item__trade").order_by("pk")

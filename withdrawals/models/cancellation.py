@@ -116,9 +116,9 @@ class CancellationQuerySet(models.QuerySet["Cancellation"]):
         due = self.waiting().filter(NOT_HELD, ~is_stale, send_from__lte=now)
         return due.order_by("send_from", "pk")
 
-    def to_arm_again(self, now: datetime) -> Self:
+    def to_arm_again(self, fresh_since: datetime) -> Self:
         """Those that were armed, released after a look that is not fresh any more, and have not left yet."""
-        return self.filter(looked_at_before(now - FRESH_LOOK), NOT_HELD, needs_person="").order_by("pk")
+        return self.filter(looked_at_before(fresh_since), NOT_HELD, needs_person="").order_by("pk")
 
     def waiting(self) -> Self:
         """Those that will be due at some time, unless a person or a paused batch holds them for ever."""
