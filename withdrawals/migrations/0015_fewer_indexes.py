@@ -38,12 +38,13 @@ NEVER_BY_BEGINNING = (
 
 def drop(apps, schema_editor):
     unused = [index for model, name in COVERED for index in own_indexes(schema_editor.connection, apps, model, name)]
-    unused += [
-        index
-        for model, name in NEVER_BY_BEGINNING
-        for index in own_indexes(schema_editor.connection, apps, model, name)
-        if index.endswith("_like")
-    ]
+    if schema_editor.connection.vendor == "postgresql":
+        unused += [
+            index
+            for model, name in NEVER_BY_BEGINNING
+            for index in own_indexes(schema_editor.connection, apps, model, name)
+            if index.endswith("_like")
+        ]
     for index in unused:
         schema_editor.execute(f"DROP INDEX {schema_editor.quote_name(index)}")
 
