@@ -293,7 +293,8 @@ def test_calls_leave_no_threads_and_no_descriptors_behind(timers, open_descripto
         while (timers() or open_descriptors() > descriptors) and time.monotonic() < until:
             time.sleep(0.01)  # between two looks
         assert timers() == []
-        assert open_descriptors() == descriptors
+        # Fewer where something of an earlier test has hung up meanwhile; one left by each call would be twenty more.
+        assert open_descriptors() <= descriptors
 
 
 def test_an_answer_without_end_is_cut_at_a_mebibyte():
