@@ -6,10 +6,19 @@ from playwright.sync_api import Page
 LOOKS = {"wide and light": (1440, "light"), "phone and dark": (390, "dark")}
 # Without a second look at the style sheets: it would fetch each anew, and no rule that is on reads them.
 RUN = "async () => (await axe.run({resultTypes: ['violations'], preload: false})).violations"
+# The violations, and the kinds of which axe itself has found a contrast good: what was hidden, or lay half beneath
+# something, is looked at where it comes next.
+RUN_BY_KIND = """async () => {
+    const found = await axe.run({resultTypes: ['violations', 'passes'], elementRef: true, preload: false});
+    const good = found.passes.filter((rule) => rule.id === 'color-contrast').flatMap((rule) => rule.nodes);
+    const kinds = good.map((node) => window.newKinds.get(node.element)).filter((kind) => kind !== undefined);
+    const told = ({id, nodes}) => ({id, nodes: nodes.map(({target, html}) => ({target, html}))});
+    return [found.violations.map(told), [...new Set(kinds)]];
+}"""
 NEW = "data-new-kind"
 ONLY_NEW_KINDS = f"axe.configure({{rules: [{{id: 'color-contrast', selector: '[{NEW}]'}}]}})"
 # All on which the contrast of letters rests: their own colours and size, and every ground that they stand on. Of each
-# kind that is not known the first, the last and the one in the middle are marked. Returns the new kinds.
+# kind that is not known the first, the last and the one in the middle are marked.
 MARK_NEW_KINDS = """([known, mark]) => {
     const told = new Set(known), grounds = new Map(), kinds = new Map();
     const ground = (element) => {
@@ -34,9 +43,12 @@ MARK_NEW_KINDS = """([known, mark]) => {
         if (!told.has(kind)) kinds.set(kind, [...(kinds.get(kind) ?? []), element]);
     }
     document.querySelectorAll(`[${mark}]`).forEach((element) => element.removeAttribute(mark));
-    for (const alike of kinds.values())
-        for (const element of [alike[0], alike[alike.length >> 1], alike.at(-1)]) element.setAttribute(mark, '');
-    return [...kinds.keys()];
+    window.newKinds = new Map();
+    for (const [kind, alike] of kinds)
+        for (const element of [alike[0], alike[alike.length >> 1], alike.at(-1)]) {
+            element.setAttribute(mark, '');
+            window.newKinds.set(element, kind);
+        }
 }"""
 
 
@@ -70,6 +82,9 @@ class Axe:
         return found
 
     def _violations(self, page: Page, look: str) -> list[dict[str, list[dict[str, str]]]]:
-        if not self._whole:
-            self._known[look].update(page.evaluate(MARK_NEW_KINDS, [list(self._known[look]), NEW]))
-        return list(page.evaluate(RUN))
+        if self._whole:
+            return list(page.evaluate(RUN))
+        page.evaluate(MARK_NEW_KINDS, [list(self._known[look]), NEW])
+        violations, good = page.evaluate(RUN_BY_KIND)
+        self._known[look].update(good)
+        return list(violations)

@@ -83,6 +83,17 @@ def a_page(*parts: str) -> str:
     return f"<!doctype html><html lang=en><title>A page</title><main><h1>A page</h1>{''.join(parts)}</main></html>"
 
 
+def test_control_what_could_not_be_judged_on_one_page_is_judged_on_the_next(page: Page) -> None:
+    pale, axe = "<p style='color: #999; width: 9em'>Pale text</p>", Axe()
+    cover = "<div style='position: absolute; inset: 0; background: url(data:,)'></div>"
+    page.set_content(a_page(pale, cover))
+    assert [each for each in axe.objections(page, "covered") if "color-contrast" in each] == []
+
+    page.set_content(a_page(pale))
+
+    assert [each for each in axe.objections(page, "open") if "color-contrast" in each] != []
+
+
 @pytest.mark.parametrize("whole", [False, True])
 def test_control_what_shuts_somebody_out_is_found_in_each_look(page: Page, whole: bool) -> None:
     page.set_content(a_page("<button></button>", GREY_ON_GREY, "<p style='width: 2000px'>Wide</p>"))
