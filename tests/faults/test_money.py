@@ -435,7 +435,7 @@ def run_the_machine(steps: int, seed: int) -> None:
     assert steps < ENOUGH_FOR_ALL or all(rare.values()), f"never done: {rare}"
 
 
-@pytest.mark.parametrize("steps", runs(500, 100_000))
+@pytest.mark.parametrize("steps", runs(2_000, 100_000))
 def test_f52_p19_p20_p21_p22_whatever_happens_the_ledger_adds_up(steps: int) -> None:
     seed = 52 + int(os.environ.get("SOAK_SEED") or 0)
     tell(f"seed {seed}")
