@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,5 +21,12 @@ def timers() -> Callable[[], list[threading.Thread]]:
 
 
 @pytest.fixture
-def open_descriptors() -> Callable[[], int]:
-    return lambda: len(list(Path("/proc/self/fd").iterdir()))
+def open_descriptors() -> Callable[[], set[tuple[str, str]]]:
+    def look() -> set[tuple[str, str]]:
+        found = set()
+        for each in Path("/proc/self/fd").iterdir():
+            with suppress(FileNotFoundError):  # the look's own
+                found.add((each.name, str(each.readlink())))
+        return found
+
+    return look
