@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from threading import Barrier, Event
 from time import monotonic, sleep
 
+import psycopg
 import pytest
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, connections, transaction
 from django.db.models import Model, UniqueConstraint
@@ -368,3 +369,16 @@ def test_control_whom_the_database_does_not_end_stops_the_sending_for_all() -> N
 
     with stopped_with_the_budget(ends_after_ms=0), pytest.raises(OperationalError, match="lock timeout"):
         claim_soon()
+
+
+@on_postgresql
+def test_a_claim_passes_over_what_somebody_else_holds(database_url: str) -> None:
+    see(trade_snapshot(items=[item_document(name) for name in ("item-1", "item-2", "item-3")]))
+    first, second = (ask(item, now=NOON) for item in Item.objects.order_by("pk")[:2])
+
+    with psycopg.connect(database_url) as other:
+        other.execute("SELECT FROM withdrawals_cancellation WHERE id = %s FOR UPDATE", [first.pk])
+        claim = claim_next(now=NOON)
+
+    assert claim is not None
+    assert claim.cancellation.pk == second.pk
