@@ -1,12 +1,12 @@
 """What the merchant is told: notices of trades, approvals, and anything a test wants to post."""
 
-import random
 import time
 import uuid
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sandbox.buying import apply_verdict
+from sandbox.chance import chance
 from sandbox.deliveries import Delivery, Kind, Queue
 from sandbox.model import Due, Trade
 from sandbox.statuses import Status
@@ -27,10 +27,10 @@ class Callbacks:
         """Queue a notice of how the trade stands now, or lose or double it as the switches have it."""
         switches = self.world.switches
         delivery = self.compose_trade(trade)
-        if delivery.state == "waiting" and random.random() < switches.drop_probability:
+        if delivery.state == "waiting" and chance.random() < switches.drop_probability:
             delivery.state = "dropped"
         self.post(delivery)
-        if delivery.state != "dropped" and random.random() < switches.duplicate_probability:
+        if delivery.state != "dropped" and chance.random() < switches.duplicate_probability:
             self.post(replace(delivery, state="waiting", attempts=[]))
 
     def ask_approval(self, trade: Trade, *, copy_mark: bool | None = None) -> Delivery:

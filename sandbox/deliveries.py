@@ -1,6 +1,5 @@
 """One callback on its way to the merchant, and the queue of all of them."""
 
-import random
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from datetime import datetime
 from math import ceil
 from typing import Literal
 
+from sandbox.chance import chance
 from sandbox.switches import Switches
 
 Kind = Literal["news", "approval", "other"]
@@ -119,7 +119,7 @@ class Queue:
 
 def _next(due: list[Delivery], switches: Switches) -> Delivery:
     if switches.order == "shuffled":
-        return random.choice(due)
+        return chance.choice(due)
     if switches.order == "reversed":
         return due[-1]
     return min(due, key=lambda each: each.due_at)

@@ -1,11 +1,11 @@
 """A demonstration that lives: withdrawals in every state, then new ones and deliveries without end."""
 
-import random
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from sandbox.buying import Order, WantedItem, create_withdrawal
+from sandbox.chance import chance
 from sandbox.control_trades import build_trade
 from sandbox.demo_cast import CUSTOMERS, opening_scene
 from sandbox.errors import Refused
@@ -49,14 +49,14 @@ class DemoLife:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
-        self._next_at = sandbox.clock.now() + timedelta(seconds=random.uniform(5, 10))
+        self._next_at = sandbox.clock.now() + timedelta(seconds=chance.uniform(5, 10))
 
     def beat(self) -> None:
         """Make a new withdrawal when it is time for one and not too many are open."""
         now = self.sandbox.clock.now()
         if now < self._next_at:
             return
-        self._next_at = now + timedelta(seconds=random.uniform(*NEW_EVERY_SECONDS))
+        self._next_at = now + timedelta(seconds=chance.uniform(*NEW_EVERY_SECONDS))
         with self.sandbox.world.lock:
             trades = list(self.sandbox.world.trades.values())
             still_open = [trade for trade in trades if trade.status in OPEN]
@@ -68,12 +68,12 @@ class DemoLife:
 
     def _buy_something(self, now: datetime) -> None:
         world = self.sandbox.world
-        game = RUST if random.random() < 0.1 else CS2
-        steam_id, client = random.choice(CUSTOMERS)
-        listings = _affordable(world.market.of_game(game), random.choice((1, 1, 1, 2, 3)))
+        game = RUST if chance.random() < 0.1 else CS2
+        steam_id, client = chance.choice(CUSTOMERS)
+        listings = _affordable(world.market.of_game(game), chance.choice((1, 1, 1, 2, 3)))
         order = Order(
             items=[WantedItem(itemId=listing.id, price=listing.price) for listing in listings],
-            autoCancel=random.choice((720, 720, 60)),
+            autoCancel=chance.choice((720, 720, 60)),
             game="252490" if game == RUST else "730",
         )
         user = ClientUser(steam_id, trade_url_for(steam_id), client)
@@ -81,8 +81,8 @@ class DemoLife:
             trade = create_withdrawal(world, order, user, "client", now)
         except Refused:
             return  # The wallet is empty or withdrawals are paused: nobody buys.
-        trade.supplier = random.choice(SUPPLIERS)
-        trade.supplier_delay_seconds = 60 if trade.supplier is Script.LATE else random.uniform(5, 10)
+        trade.supplier = chance.choice(SUPPLIERS)
+        trade.supplier_delay_seconds = 60 if trade.supplier is Script.LATE else chance.uniform(5, 10)
         self.sandbox.callbacks.ask_approval(trade)
         plan_delivery(self.sandbox, trade, now)
 
@@ -98,23 +98,23 @@ def plan_delivery(sandbox: Sandbox, trade: Trade, now: datetime) -> None:
 
 
 def _way(trade: Trade, window_seconds: float) -> list[tuple[Status, float, str | None]]:
-    chance = random.random()
+    luck = chance.random()
     young = trade.status is Status.INITIATED
-    sourcing = random.uniform(120, 600) + (window_seconds if young else 0)
-    if trade.status in OPEN[:2] and chance < 0.05:
+    sourcing = chance.uniform(120, 600) + (window_seconds if young else 0)
+    if trade.status in OPEN[:2] and luck < 0.05:
         return [(Status.FAILED, sourcing, "LISTING_UNAVAILABLE")]
     way: list[tuple[Status, float, str | None]] = []
     if trade.status in OPEN[:2]:
         way.append((Status.ACTIVE, sourcing, None))
     if trade.status in OPEN[:3]:
-        if chance < 0.15:
-            return [*way, (Status.DECLINED, random.uniform(60, 180), None)]
-        way.append((Status.HOLD, random.uniform(40, 150), None))
-    return [*way, (Status.COMPLETED, random.uniform(120, 300), None)]
+        if luck < 0.15:
+            return [*way, (Status.DECLINED, chance.uniform(60, 180), None)]
+        way.append((Status.HOLD, chance.uniform(40, 150), None))
+    return [*way, (Status.COMPLETED, chance.uniform(120, 300), None)]
 
 
 def _affordable(listings: list[Listing], count: int) -> list[Listing]:
     # Dear things sell now and then only.
     weights = [1.0 if listing.price < 100 else 0.08 for listing in listings]
-    chosen = random.choices(listings, weights, k=count)
+    chosen = chance.choices(listings, weights, k=count)
     return list({listing.id: listing for listing in chosen}.values())

@@ -1,9 +1,9 @@
 """What the demonstration opens with: customers, and their withdrawals in every state."""
 
-import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.chance import chance
 from sandbox.control_inputs import NewTrade
 from sandbox.market import CS2_SKINS, RUST_SKINS
 from sandbox.model import CS2, RUST, STEAM_ID_BASE, Script
@@ -56,7 +56,7 @@ def pick_skins(game: str, count: int) -> list[tuple[str, str]]:
     skins = list((CS2_SKINS if game == CS2 else RUST_SKINS).items())
     cheap = [each for each in skins if float(each[1]) < COSTLY]
     costly = [each for each in skins if float(each[1]) >= COSTLY] or cheap
-    return [random.choice(costly if random.random() < 0.06 else cheap) for _ in range(count)]
+    return [chance.choice(costly if chance.random() < 0.06 else cheap) for _ in range(count)]
 
 
 def _groups(window: float) -> list[Opening]:
@@ -88,7 +88,7 @@ def _groups(window: float) -> list[Opening]:
 
 
 def _spec(group: Opening, number: int) -> NewTrade:
-    steam_id, client = random.choice(CUSTOMERS)
+    steam_id, client = chance.choice(CUSTOMERS)
     skins = pick_skins(group.more.get("game", CS2), group.items[number % len(group.items)])
     items: list[dict[str, Any]] = [{"name": name, "price": price} for name, price in skins]
     if group.status == "failed":
@@ -101,9 +101,9 @@ def _spec(group: Opening, number: int) -> NewTrade:
             "status": group.status,
             "steam_id": steam_id,
             "external_client_user_id": None if group.more.get("source") == "self" else client,
-            "age_seconds": random.uniform(*group.ages),
+            "age_seconds": chance.uniform(*group.ages),
             "supplier": group.supplier,
-            "supplier_delay_seconds": 60 if group.supplier is Script.LATE else random.uniform(5, 10),
+            "supplier_delay_seconds": 60 if group.supplier is Script.LATE else chance.uniform(5, 10),
             "items": items,
             **more,
         }

@@ -1,10 +1,10 @@
 """A small market of CS2 and Rust skins: what the demo buys and what a withdrawal may ask for."""
 
-import random
 import uuid
 from dataclasses import dataclass
 from decimal import Decimal
 
+from sandbox.chance import chance
 from sandbox.model import CS2, RUST, listing_id
 
 CS2_SKINS: dict[str, str] = {
@@ -80,7 +80,7 @@ class Market:
     def sell(self, listing: Listing) -> None:
         """Take a listing off the market."""
         del self.listings[listing.id]
-        drift = Decimal(random.randint(97, 103)) / 100
+        drift = Decimal(chance.randint(97, 103)) / 100
         self._list(listing.game, listing.name, (listing.price * drift).quantize(Decimal("0.01")))
 
     def _list(self, game: str, name: str, price: Decimal) -> None:
