@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext_noop
 
-from withdrawals.actions.audit import WORKER, Fact, Origin, Value, record
+from withdrawals.actions.audit import WORKER, Fact, Origin, record
 from withdrawals.models import Batch, BatchState, Cancellation, CancellationState, Source, User
 from withdrawals.models.cancellation import MAY_LEAVE, NOT_LEFT_STATES
 from withdrawals.models.prepared import found_models
@@ -45,14 +45,13 @@ def take_back_rest(batch: Batch, *, now: datetime) -> list[Fact]:
 def ask_no_more(cancellation: Cancellation, *, because: str, now: datetime) -> Fact | None:
     """Leave one of unknown outcome (its item loaded) to people: AssetPay is not asked once more; None if it was.
 
-    The caller records the fact in the same transaction.
+    The caller records the fact in the same transaction. It names no column: no entry told that another call
+    was planned, and what an entry calls "before" an earlier one has told.
     """
     row = Cancellation.objects.filter(pk=cancellation.pk, state=CancellationState.UNCERTAIN, may_resend=True)
     if not row.move(to=CancellationState.UNCERTAIN, now=now, may_resend=False, waits_for=because[:300]):
         return None
-    before: dict[str, Value] = {"may_resend": True}
-    after: dict[str, Value] = {"may_resend": False}
-    return Fact("cancellation.resend_dropped", item=cancellation.item, before=before, after=after, reason=because)
+    return Fact("cancellation.resend_dropped", item=cancellation.item, reason=because)
 
 
 def take_back_of(person: User, *, now: datetime) -> list[Fact]:

@@ -59,7 +59,7 @@ ACTION_WORDS = {
     "cancellation.released": gettext_lazy("Armed cancel asked for: its moment has come"),
     "cancellation.rescheduled": gettext_lazy("Armed cancel moved to another time"),
     "cancellation.requested": gettext_lazy("Cancel asked for"),
-    "cancellation.resend_dropped": gettext_lazy("Not asked once more: its batch was stopped"),
+    "cancellation.resend_dropped": gettext_lazy("Not asked once more"),
     "cancellation.retried": gettext_lazy("Tried again by a person"),
     "cancellation.sending": gettext_lazy("AssetPay is being asked"),
     "cancellation.settled": gettext_lazy("Settled as not done"),
