@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from pytest_django import Settings
+from django.db.models.sql.compiler import SQLCompiler
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from sandbox.testing import RunningSandbox, running_sandbox
 from tests.desk import ask, clock_at, item_of, see
@@ -323,3 +325,23 @@ def test_a_worker_that_slept_past_its_lease_sends_nothing_any_more(sandbox: Runn
     assert not [call for call in sandbox.control.requests() if call["method"] == "POST"]
     assert Attempt.objects.get().outcome == "not_sent"
     assert state(item) == "uncertain"
+
+
+def test_a_worker_with_nothing_to_do_asks_little_and_has_nothing_compiled(
+    django_assert_num_queries: DjangoAssertNumQueries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looks every two seconds, all day (`docs/performance.md`)."""
+    see(trade_snapshot(items=[item_document(f"item-{number}") for number in range(20)]))
+    drain(clock=now)
+    compiled: list[str] = []
+    as_sql = SQLCompiler.as_sql
+
+    def counted(compiler: SQLCompiler, *arguments: Any, **more: Any) -> Any:
+        compiled.append(str(compiler.query.model))
+        return as_sql(compiler, *arguments, **more)
+
+    monkeypatch.setattr(SQLCompiler, "as_sql", counted)
+    with django_assert_num_queries(18):
+        drain(clock=now)
+
+    assert compiled == []
