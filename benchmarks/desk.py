@@ -8,10 +8,13 @@ from urllib.parse import urlencode
 
 from allauth.account.internal.flows.login import record_authentication
 from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest
+from django.middleware.csrf import CSRF_SECRET_LENGTH
 from django.test import Client
+from django.utils.crypto import get_random_string
 
 from withdrawals.models import User
 
@@ -27,6 +30,8 @@ def browser(person: User) -> Client:
     request.session, request.user = client.session, AnonymousUser()
     record_authentication(request, person, "mfa", type="totp")
     request.session.save()
+    # As after its first page: it keeps the secret of its forms.
+    client.cookies[settings.CSRF_COOKIE_NAME] = get_random_string(CSRF_SECRET_LENGTH)
     return client
 
 

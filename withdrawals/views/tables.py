@@ -31,7 +31,7 @@ class Column:
     """A column that can be left out: its name in the address, and what `hide` becomes by turning it on or off."""
 
     name: str
-    label: str
+    label: Words
     is_hidden: bool
     turned: str | None
 
@@ -65,12 +65,14 @@ def layout(
     def without(column: str) -> str | None:
         return ",".join(each for each in known if (each in hidden) != (each == column)) or None
 
-    no_such_order = gettext("No list is ordered by “{name}”. This is the usual order.")
+    problem = ""
+    if asked and not is_known:
+        problem = gettext("No list is ordered by “{name}”. This is the usual order.").format(name=name[:40])
     return Layout(
         order=order,
         headings={each: _heading(each, order) for each in orders},
-        columns=tuple(Column(each, str(label), each in hidden, without(each)) for each, label in columns),
-        problem=no_such_order.format(name=name[:40]) if asked and not is_known else "",
+        columns=tuple(Column(each, label, each in hidden, without(each)) for each, label in columns),
+        problem=problem,
     )
 
 

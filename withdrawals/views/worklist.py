@@ -18,7 +18,8 @@ Items = QuerySet[Item]
 COUNTED = 10_000
 
 
-@dataclass(frozen=True)
+# Each is itself: to compare them by their words would have those looked up with every request.
+@dataclass(frozen=True, eq=False)
 class Tab:
     """One tab: its name in the address, its words, which items it holds at a moment, and what to say when none do."""
 
