@@ -33,7 +33,7 @@ soak: ## a tenth of every long run, with some mutants; N=500 one size for all, S
 
 world: ## the model of the world: people, suppliers, network, dying processes; N=250000 steps
 	@scripts/setup.sh dev
-	@SOAK_RUNS="$(N)" SOAK_SEED="$(SEED)" .venv/bin/pytest -m soak tests/world
+	@SOAK_RUNS="$(N)" SOAK_SEED="$(SEED)" .venv/bin/pytest -m soak tests/world -n "$$(getconf _NPROCESSORS_ONLN)" --no-loadscope-reorder
 
 kills: ## web, worker and clock killed with -9 at named points and at random; N=1000 kills
 	@scripts/setup.sh dev
