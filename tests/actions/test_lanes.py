@@ -180,6 +180,15 @@ def test_an_empty_queue_has_no_end_and_a_permit_that_ran_out_counts_no_more(sett
     assert estimated_end(1, lane=Lane.CLICK, now=NOON + WINDOW) == NOON + WINDOW
 
 
+def test_where_nothing_was_ever_asked_for_nothing_is_counted_and_all_of_the_limit_is_free(settings: Settings) -> None:
+    settings.ASSETPAY_CANCELS_PER_MINUTE = 10
+
+    shown = budget_view(NOON)
+
+    waiting = (shown.queued_clicks, shown.queued_batch, shown.held, shown.armed, shown.unknown, shown.stuck)
+    assert (shown.limit, shown.used, waiting, shown.estimated_end) == (10, 0, (0, 0, 0, 0, 0, 0), None)
+
+
 def test_the_end_of_the_queue_is_that_of_the_longer_lane_and_knows_of_a_pause(settings: Settings) -> None:
     settings.ASSETPAY_CANCELS_PER_MINUTE = 5
     items = seen(12)
