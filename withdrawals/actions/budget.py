@@ -50,9 +50,7 @@ def budget_view(now: datetime) -> BudgetView:
     )
     used = [lane for (lane,) in rows_of(_counting, now=now)]
     limit: int = settings.ASSETPAY_CANCELS_PER_MINUTE
-    # No row where none is open.
-    found = rows_of(_open_ones, now=now) or [(None, *[0] * len(OPEN_ONES))]
-    ((_, clicks, batch, held, armed, unknown, stuck),) = found
+    ((_, clicks, batch, held, armed, unknown, stuck),) = rows_of(_open_ones, now=now)
     is_paused = budget.paused_until is not None and budget.paused_until > now
     ends = [estimated_end(calls, lane=lane, now=now) for calls, lane in ((clicks, Lane.CLICK), (batch, Lane.BATCH))]
     return BudgetView(
