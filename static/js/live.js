@@ -77,6 +77,8 @@ function take(page, { number, at, newTag }) {
     refreshParts(page);
     refreshRows(page, at);
   });
+  // What waits for an answer of its own was passed over: the next question has all of it told again.
+  if (document.querySelector('[data-live-part] .htmx-request, [data-live-rows] .htmx-request')) tag = '';
   tellNews();
 }
 
