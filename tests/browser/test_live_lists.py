@@ -364,6 +364,25 @@ def test_nothing_is_taken_from_under_a_finger_that_is_down(worklist: Open) -> No
     expect(page.locator(f"#item-{ours.pk} .name")).to_have_text("AWP | Asiimov (Battle-Scarred)", timeout=SOON)
 
 
+@pytest.mark.parametrize("address", ["/items/", "/trades/{}/"])
+def test_what_changed_while_a_dialog_was_on_its_way_is_told_by_the_next_question(worklist: Open, address: str) -> None:
+    ours = item(hours=2)
+    page = worklist(address.format(ours.trade_id))
+    on_its_way: list[Route] = []
+    page.route(re.compile(r"/items/\d+/cancel/"), lambda route: on_its_way.append(route))
+    name = page.locator(f"#item-{ours.pk} .name")
+
+    page.get_by_role("button", name="Cancel item").click()
+    with page.expect_response(lambda answer: "x-live" in answer.request.headers and answer.status == 200, timeout=SOON):
+        rename(ours, "AWP | Asiimov (Battle-Scarred)")
+    # Its row stays until the dialog has found its way from it.
+    expect(name).to_have_text("AK-47 | Redline (Field-Tested)")
+    on_its_way[0].continue_()
+
+    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(name).to_have_text("AWP | Asiimov (Battle-Scarred)", timeout=SOON)
+
+
 def test_the_audit_log_stands_still_and_tells_of_newer_entries(
     page: Page, live_server: LiveServer, log_in: LogIn, complaints: list[str]
 ) -> None:

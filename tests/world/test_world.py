@@ -74,7 +74,8 @@ def turn(steps: int, *, number: int) -> None:
         try:
             hypothesis.seed(seed)(get_state_machine_test(World, settings=settled))()
         except BaseException as error:
-            error.add_note(f"drawn from seed {seed}, after {World.steps:,} steps")
+            again = f"SEED={os.environ.get('SOAK_SEED') or 0} with the same number of steps draws it again"
+            error.add_note(f"drawn from seed {seed}, after {World.steps:,} steps; {again}")
             raise
         seed += 1
 
