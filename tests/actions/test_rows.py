@@ -18,6 +18,7 @@ from withdrawals.actions.rows import (
     append_unless_there,
     new_row,
     read_locked,
+    read_locked_among,
     write_columns,
 )
 from withdrawals.models import AuditEntry, AuditHead, Delivery, Item, Refund, Source, Trade, Verdict
@@ -240,6 +241,34 @@ def test_what_must_be_unique_is_inserted_once() -> None:
 
     assert again.pk is None
     assert list(Trade.objects.order_by("pk")) == [trade, other]
+
+
+def test_of_several_it_is_told_whether_all_are_there() -> None:
+    kept = TradeFactory()
+    first, second, again = TradeFactory.build(), TradeFactory.build(), TradeFactory.build(assetpay_id=kept.assetpay_id)
+
+    assert append_unless_there(first, second)
+    assert list(Trade.objects.order_by("pk")) == [kept, first, second]
+    assert not append_unless_there(TradeFactory.build(), again)
+    assert again.pk is None
+
+
+@pytest.mark.parametrize("several", [0, 1, 2, 5])
+def test_rows_among_several_are_what_the_orm_reads(several: int) -> None:
+    trades = TradeFactory.create_batch(several + 1)
+    for trade in trades:
+        ItemFactory.create_batch(2, trade=trade)
+    ids = [trade.assetpay_id for trade in reversed(trades[:several])]
+
+    with CaptureQueriesContext(connection) as queries, transaction.atomic():
+        found = read_locked_among(Trade, "assetpay_id", [*ids, "nowhere"] if several else [])
+        items = read_locked_among(Item, "trade", [trade.pk for trade in found])
+
+    assert [values(row) for row in found] == [values(row) for row in trades[:several]]
+    assert [values(row) for row in items] == [
+        values(row) for row in Item.objects.filter(trade__in=found).order_by("pk")
+    ]
+    assert len([query for query in queries if "SELECT" in query["sql"]]) == 2 * bool(several)
 
 
 def test_no_other_constraint_is_passed_over_with_it() -> None:

@@ -48,10 +48,10 @@ RECORD = (
     "withdrawals.actions.sending.order_wake_up",
 )
 CALLBACK = (
-    "withdrawals.actions.trades.mirror_trade",
+    "withdrawals.actions.trades.mirror_trades",
     "withdrawals.actions.trades._save",
     "withdrawals.actions.cancellations.follow_items",
-    "withdrawals.actions.trades.record",
+    "withdrawals.actions.trades.record_all",
 )
 # Kept, so that no collected object says goodbye to the server on a socket that is its parent's too.
 INHERITED: list[Any] = []

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from itertools import count as counting
 
 import pytest
@@ -37,7 +38,9 @@ from tests.faults.door import (
     send,
     tell,
 )
+from tests.together import all_at_once
 from tests.wire import item_document
+from withdrawals.actions import deliveries
 from withdrawals.models import AuditEntry, Delivery, Item, Refund, Trade, Verdict
 from withdrawals.models.audit_chain import verify_chain
 
@@ -134,13 +137,52 @@ def test_p7_p8_news_is_kept_with_its_effects_or_503_and_its_redelivery_has_one_e
     assert verify_chain().problem == ""
 
 
+@pytest.mark.parametrize("for_good", [False, True], ids=["once", "from then on"])
+def test_p7_p8_of_news_that_comes_together_each_is_kept_with_its_effects_or_503(for_good: bool) -> None:
+    """Whichever statement fails that they share, or that the first has for itself afterwards."""
+    firsts: Counter[int] = Counter()
+
+    for place in counting(1):
+        trades = {f"d-{next(fresh)}": f"t-{next(fresh)}" for _ in range(3)}
+        saboteur = Saboteur(place, OperationalError, for_good=for_good)
+        # The first leads, so it is its connection on which the statements fail.
+        doors = [partial(sabotaged, saboteur=saboteur), send, send]
+
+        def knock(door: Callable[..., int], name: str, trade_id: str) -> int:
+            try:
+                return door(undone(trade_id), delivery_id=name)
+            finally:
+                connection.close()
+
+        calls = [partial(knock, door, *each) for door, each in zip(doors, trades.items(), strict=True)]
+        answers = [future.result() for future in all_at_once(deliveries._turns, calls)]
+
+        firsts[answers[0]] += 1
+        assert answers[1:] == [200, 200], place
+        for answer, (name, trade_id) in zip(answers, trades.items(), strict=True):
+            is_applied = Delivery.objects.filter(delivery_id=name, verdict=Verdict.APPLIED).exists()
+            has_effects = Refund.objects.filter(item__trade__assetpay_id=trade_id).count()
+            assert (answer == 200) == is_applied == bool(has_effects), place
+            assert send(undone(trade_id), delivery_id=name) == 200
+            told = AuditEntry.objects.filter(trade__assetpay_id=trade_id).order_by("number")
+            assert list(told.values_list("action", flat=True)) == ["trade.appeared", "item.appeared", "refund.opened"]
+            assert Refund.objects.filter(item__trade__assetpay_id=trade_id).count() == 1
+        if not saboteur.has_struck:
+            break
+
+    # Where SQLite's BEGIN fails, nobody is taken along, and the first is told.
+    assert firsts[503] >= 10 if for_good else firsts[503] == (connection.vendor == "sqlite")
+    assert firsts[200] >= 1 if for_good else firsts[200] >= 10
+    assert verify_chain().problem == ""
+
+
 def fail(*args: object, **kwargs: object) -> None:
     """Planted at the last step of the corridor."""
     raise RuntimeError("planted")
 
 
 def test_p8_a_failed_delivery_keeps_its_row_and_leaves_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("withdrawals.actions.trades.record", fail)
+    monkeypatch.setattr("withdrawals.actions.trades.record_all", fail)
 
     assert send(undone("guarded")) == 503
 
@@ -149,7 +191,7 @@ def test_p8_a_failed_delivery_keeps_its_row_and_leaves_no_effect(monkeypatch: py
 
 
 def test_p8_control_without_the_savepoint_half_of_the_effects_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("withdrawals.actions.trades.record", fail)
+    monkeypatch.setattr("withdrawals.actions.trades.record_all", fail)
 
     with transaction.atomic(), monkeypatch.context() as patch:
         patch.setattr(transaction, "atomic", lambda *args, **kwargs: nullcontext())

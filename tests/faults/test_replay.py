@@ -111,7 +111,7 @@ def test_a_delivery_that_failed_here_is_made_good_by_a_replay(monkeypatch: pytes
         raise RuntimeError("planted")
 
     with monkeypatch.context() as patch:
-        patch.setattr("withdrawals.actions.trades.record", fail)
+        patch.setattr("withdrawals.actions.trades.record_all", fail)
         failed = deliver(news())
     assert failed.verdict == Verdict.FAILED
 

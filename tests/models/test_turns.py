@@ -1,172 +1,210 @@
-"""Callbacks take turns at SQLite's one write lock and share transactions; whoever keeps the turn stops nobody."""
+"""What waits in one process is done together; whoever keeps the turn, or the lead, stops nobody."""
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import get_ident
 
 import pytest
 from django.db import OperationalError, connection, transaction
-from django.db.backends.sqlite3.base import DatabaseWrapper
+from django.db.backends.base.base import BaseDatabaseWrapper
 
+from tests.together import all_at_once
 from withdrawals.models import User
-from withdrawals.models.turns import _line, _take_turn, _Wish, do_in_turn
+from withdrawals.models import turns as turns_module
+from withdrawals.models.turns import Turns, _take_turn, _Wish
 
 pytestmark = pytest.mark.django_db(transaction=True)
+on_sqlite = pytest.mark.skipif(
+    "connection.vendor != 'sqlite'", reason="only SQLite lets one transaction write at a time"
+)
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    if connection.vendor != "sqlite":
-        pytest.skip("only SQLite lets one transaction write at a time")
-    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.2)
-    yield
-    assert not _line.has_leader
-    assert _line.next() is None
-
-
-def turn() -> Path:
-    return Path(f"{connection.settings_dict['NAME']}-turn")
-
-
-def write(name: str = "desk") -> int:
-    """Who wrote."""
-    User.objects.create(email=f"{name}@desk.example")
-    return get_ident()
-
-
-def fail() -> int:
-    write("nobody")
-    raise ZeroDivisionError
+def write(names: Sequence[str]) -> list[int]:
+    """Keep everybody; who wrote, for each. "nobody" cannot be kept, and nobody can be kept with "loner"."""
+    for name in names:
+        User.objects.create(email=f"{name}@desk.example")
+    if "nobody" in names or ("loner" in names and len(names) > 1):
+        raise ZeroDivisionError
+    return [get_ident() for _ in names]
 
 
 def kept() -> set[str]:
     return {email.removesuffix("@desk.example") for email in User.objects.values_list("email", flat=True)}
 
 
-def together(*works: Callable[[], int]) -> list[Future[int]]:
-    """Each on a thread of its own, all of which wait before the first is done."""
-
-    def one(work: Callable[[], int]) -> int:
-        be_patient(5_000)
-        try:
-            return do_in_turn(work)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(works)) as threads, turn().open("ab") as somebody_else:
-        connection.settings_dict["OPTIONS"]["timeout"] = 5
-        assert _take_turn(somebody_else)
-        found = []
-        for number, work in enumerate(works):
-            found.append(threads.submit(one, work))
-            while not _line.has_leader or len(_line._waiting) < number:
-                time.sleep(0.001)
-    return found
+@pytest.fixture
+def turns(monkeypatch: pytest.MonkeyPatch) -> Iterator[Turns[str, int]]:
+    monkeypatch.setattr(turns_module, "_patience", lambda: 0.2)
+    made = Turns(write)
+    yield made
+    assert not made.line.has_leader
+    assert made.line.next(set()) is None
 
 
-def test_what_waits_is_done_by_whoever_has_the_turn_in_one_transaction() -> None:
-    commits = []
-
-    def count(name: str) -> Callable[[], int]:
-        def work() -> int:
-            transaction.on_commit(lambda: commits.append(len(commits)), robust=True)
-            assert not commits, "another transaction ended before"
-            return write(name)
-
-        return work
-
-    first, second, third = together(count("first"), count("second"), count("third"))
-
-    assert first.result() == second.result() == third.result() != get_ident()
-    assert kept() == {"first", "second", "third"}
-
-
-def test_one_that_fails_keeps_no_other_from_being_done() -> None:
-    for works in ((fail, write), (write, fail)):
-        User.objects.all().delete()
-
-        futures = together(*works)
-
-        errors = [future.exception() for future in futures]
-        assert [isinstance(error, ZeroDivisionError) for error in errors] == [work is fail for work in works]
-        assert kept() == {"desk"}
-
-
-def refuse_commits(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-    commit, left = DatabaseWrapper._commit, iter(range(times))  # type: ignore[attr-defined] # the stubs lack it
-
-    def refuse(self: DatabaseWrapper) -> None:
-        if next(left, None) is not None:
-            raise OperationalError("planted")
-        commit(self)
-
-    monkeypatch.setattr(DatabaseWrapper, "_commit", refuse)
-
-
-def test_where_the_shared_commit_fails_each_is_done_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    refuse_commits(monkeypatch, times=1)
-
-    futures = together(lambda: write("first"), lambda: write("second"))
-
-    assert [future.exception() for future in futures] == [None, None]
-    assert kept() == {"first", "second"}
-
-
-def test_nobody_is_told_that_it_is_done_before_it_is_committed(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The shared one, and each one of their own.
-    refuse_commits(monkeypatch, times=3)
-
-    futures = together(lambda: write("first"), lambda: write("second"))
-
-    assert [type(future.exception()) for future in futures] == [OperationalError, OperationalError]
-    assert kept() == set()
-
-
-def test_control_told_before_the_commit_somebody_is_told_what_is_not_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    refuse_commits(monkeypatch, times=3)
-    do = _Wish.do
-
-    def do_and_tell(self: _Wish) -> None:
-        do(self)
-        self.is_over = True
-
-    with monkeypatch.context() as patch:
-        patch.setattr(_Wish, "do", do_and_tell)
-        patch.setattr(_Wish, "do_alone", lambda self: None)
-        futures = together(lambda: write("first"), lambda: write("second"))
-
-    assert [future.exception() for future in futures] == [None, None]
-    assert kept() == set()
+def turn() -> Path:
+    return Path(f"{connection.settings_dict['NAME']}-turn")
 
 
 def be_patient(milliseconds: int) -> None:
     """This thread's connection waits so long for the database."""
     connection.ensure_connection()
-    connection.connection.execute(f"PRAGMA busy_timeout={milliseconds}")
+    if connection.vendor == "sqlite":
+        connection.connection.execute(f"PRAGMA busy_timeout={milliseconds}")
 
 
-def lead_patiently() -> int:
+def together(
+    turns: Turns[str, int], monkeypatch: pytest.MonkeyPatch, *names: str, subjects: Sequence[str] = ()
+) -> list[Future[int]]:
+    """Each on a thread of its own, all of which wait before the first is done."""
+    monkeypatch.setattr(turns_module, "_patience", lambda: 5.0)
+
+    def one(name: str, subject: str) -> int:
+        be_patient(5_000)
+        try:
+            return turns.do(name, subject=subject)
+        finally:
+            connection.close()
+
+    return all_at_once(
+        turns, [partial(one, name, subject) for name, subject in zip(names, subjects or names, strict=True)]
+    )
+
+
+def count_commits(monkeypatch: pytest.MonkeyPatch, *, refused: int = 0) -> list[int]:
+    """Grows with each; the first so many do not come about."""
+    commit, commits = BaseDatabaseWrapper._commit, []  # type: ignore[attr-defined] # the stubs lack it
+
+    def counted(self: BaseDatabaseWrapper) -> None:
+        commits.append(len(commits))
+        if len(commits) <= refused:
+            raise OperationalError("planted")
+        commit(self)
+
+    monkeypatch.setattr(BaseDatabaseWrapper, "_commit", counted)
+    return commits
+
+
+def test_what_waits_is_done_by_whoever_leads_in_one_transaction(
+    turns: Turns[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = count_commits(monkeypatch)
+
+    first, second, third = together(turns, monkeypatch, "first", "second", "third")
+
+    assert first.result() == second.result() == third.result() != get_ident()
+    assert len(commits) == 1
+    assert kept() == {"first", "second", "third"}
+
+
+def test_each_is_told_its_own_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: Turns[str, str] = Turns(lambda names: [name.upper() for name in names])
+
+    futures = together(told, monkeypatch, "first", "second", "third")  # type: ignore[arg-type,var-annotated]
+
+    assert [future.result() for future in futures] == ["FIRST", "SECOND", "THIRD"]
+
+
+def test_two_about_one_subject_are_done_one_after_the_other(
+    turns: Turns[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = count_commits(monkeypatch)
+
+    futures = together(turns, monkeypatch, "first", "second", "third", subjects=("one", "one", "two"))
+
+    assert [future.exception() for future in futures] == [None] * 3
+    assert len(commits) == 2
+    # Nobody goes past somebody who waits: the third may be about what the second changes.
+    assert User.objects.order_by("pk").values_list("email", flat=True)[0] == "first@desk.example"
+
+
+def test_one_that_fails_keeps_no_other_from_being_done(turns: Turns[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    for names in (("nobody", "desk"), ("desk", "nobody")):
+        User.objects.all().delete()
+
+        futures = together(turns, monkeypatch, *names)
+
+        errors = [future.exception() for future in futures]
+        assert [isinstance(error, ZeroDivisionError) for error in errors] == [name == "nobody" for name in names]
+        assert kept() == {"desk"}
+
+
+def test_what_cannot_be_done_together_is_done_by_itself_and_by_its_own_thread(
+    turns: Turns[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = together(turns, monkeypatch, "first", "loner", "third")
+
+    assert kept() == {"first", "loner", "third"}
+    assert len({first.result(), second.result(), third.result()}) == 3
+
+
+def test_where_the_shared_commit_fails_each_is_done_by_itself(
+    turns: Turns[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count_commits(monkeypatch, refused=1)
+
+    futures = together(turns, monkeypatch, "first", "second")
+
+    assert [future.exception() for future in futures] == [None, None]
+    assert kept() == {"first", "second"}
+
+
+def test_nobody_is_told_that_it_is_done_before_it_is_committed(
+    turns: Turns[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The shared one, and each one of their own.
+    count_commits(monkeypatch, refused=3)
+
+    futures = together(turns, monkeypatch, "first", "second")
+
+    assert [type(future.exception()) for future in futures] == [OperationalError, OperationalError]
+    assert kept() == set()
+
+
+def test_control_told_before_the_commit_somebody_is_told_what_is_not_so(
+    turns: Turns[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count_commits(monkeypatch, refused=3)
+    following = turns.line.next
+
+    def tell_at_once(subjects: set[str]) -> _Wish[str, int] | None:
+        wish = following(subjects)
+        if wish is not None:
+            wish.end(0)
+        return wish
+
+    monkeypatch.setattr(turns.line, "next", tell_at_once)
+
+    futures = together(turns, monkeypatch, "first", "second")
+    monkeypatch.undo()
+
+    assert futures[1].exception() is None
+    assert kept() == set()
+
+
+def lead_patiently(turns: Turns[str, int]) -> int:
     be_patient(5_000)
     try:
-        return do_in_turn(write)
+        return turns.do("desk", subject="desk")
     finally:
         connection.close()
 
 
-def test_who_waits_behind_one_that_waits_for_the_database_can_give_up() -> None:
+@on_sqlite
+def test_who_waits_behind_one_that_waits_for_the_database_can_give_up(turns: Turns[str, int]) -> None:
     be_patient(50)
     somebody_else = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
     somebody_else.execute("BEGIN IMMEDIATE")
     with ThreadPoolExecutor(1) as threads:
-        leader = threads.submit(lead_patiently)
-        while not _line.has_leader:
+        leader = threads.submit(lead_patiently, turns)
+        while not turns.line.has_leader:
             time.sleep(0.001)
 
         with pytest.raises(OperationalError, match="locked"):
-            do_in_turn(lambda: write("follower"))
+            turns.do("follower", subject="follower")
 
         assert not leader.done()
         somebody_else.close()
@@ -175,61 +213,101 @@ def test_who_waits_behind_one_that_waits_for_the_database_can_give_up() -> None:
     assert kept() == {"desk"}
 
 
+@on_sqlite
 def test_whoever_writes_holds_the_turn_and_gives_it_back() -> None:
     with turn().open("ab") as somebody_else:
 
-        def look_and_write() -> None:
+        def look_and_write(names: Sequence[str]) -> list[int]:
             assert not _take_turn(somebody_else)
-            write()
+            return write(names)
 
-        do_in_turn(look_and_write)
+        Turns(look_and_write).do("desk", subject="")
 
         assert _take_turn(somebody_else)
     assert kept() == {"desk"}
 
 
-def test_the_turn_is_given_back_by_whoever_fails() -> None:
+@on_sqlite
+def test_the_turn_is_given_back_by_whoever_fails(turns: Turns[str, int]) -> None:
     with pytest.raises(ZeroDivisionError):
-        do_in_turn(fail)
+        turns.do("nobody", subject="")
 
     with turn().open("ab") as somebody_else:
         assert _take_turn(somebody_else)
     assert not User.objects.exists()
 
 
-def test_another_process_that_keeps_the_turn_stops_nobody() -> None:
+@on_sqlite
+def test_another_process_that_keeps_the_turn_stops_nobody(turns: Turns[str, int]) -> None:
     with turn().open("ab") as somebody_else, turn().open("ab") as another:
         assert _take_turn(somebody_else)
 
-        do_in_turn(write)
+        turns.do("desk", subject="")
 
         assert not _take_turn(another), "the turn of somebody else was given away"
     assert kept() == {"desk"}
 
 
-def test_another_thread_that_keeps_the_lead_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_thread_that_keeps_the_lead_stops_nobody(
+    turns: Turns[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(_line, "has_leader", True)
-        do_in_turn(write)
+        patch.setattr(turns.line, "has_leader", True)
+        turns.do("desk", subject="")
 
     assert kept() == {"desk"}
 
 
-def test_one_that_is_done_for_ever_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_line, "has_leader", True)
-    with ThreadPoolExecutor(1) as threads:
-        follower = threads.submit(do_in_turn, write)
-        while _line.next() is None:
+def follow(turns: Turns[str, int]) -> int:
+    try:
+        return turns.do("desk", subject="")
+    finally:
+        connection.close()
+
+
+def test_one_that_is_done_for_ever_is_not_waited_for_for_ever(
+    turns: Turns[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, ThreadPoolExecutor(1) as threads:
+        patch.setattr(turns.line, "has_leader", True)
+        follower = threads.submit(follow, turns)
+        while turns.line.next(set()) is None:
             time.sleep(0.001)
 
     assert "has not come back" in str(follower.exception())
-    monkeypatch.undo()
 
 
-def test_where_no_file_can_be_made_nobody_is_kept_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_leader_is_stopped_those_whom_it_took_along_are_told(
+    turns: Turns[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(names: Sequence[str]) -> list[int]:
+        raise KeyboardInterrupt if len(names) > 1 else ZeroDivisionError
+
+    stopped: Turns[str, int] = Turns(stop)
+
+    leader, follower = together(stopped, monkeypatch, "first", "second")
+
+    assert isinstance(leader.exception(), KeyboardInterrupt)
+    assert "was stopped" in str(follower.exception())
+    assert not stopped.line.has_leader
+
+
+@on_sqlite
+def test_where_no_file_can_be_made_nobody_is_kept_waiting(
+    turns: Turns[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(connection.settings_dict, "NAME", "/nowhere/at/all/desk.sqlite3")
 
     with pytest.raises(FileNotFoundError):
-        do_in_turn(write)
+        turns.do("desk", subject="")
 
-    assert not _line.has_leader
+    assert not turns.line.has_leader
+
+
+def test_within_a_transaction_of_the_callers_it_is_done_there(turns: Turns[str, int]) -> None:
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        turns.do("desk", subject="")
+        assert kept() == {"desk"}
+        raise ZeroDivisionError
+
+    assert kept() == set()

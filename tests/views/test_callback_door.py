@@ -260,7 +260,7 @@ def test_our_own_fault_is_503_and_leaves_the_row_without_effects(monkeypatch: py
 
     with monkeypatch.context() as patch:
         # A fault planted at the last step: everything before it must be rolled back.
-        patch.setattr("withdrawals.actions.trades.record", fail)
+        patch.setattr("withdrawals.actions.trades.record_all", fail)
         assert call(news(), signed(news(), now=now(), delivery_id="d-1")) == 503
 
     assert Delivery.objects.get().verdict == Verdict.FAILED

@@ -27,13 +27,15 @@ from tests.desk import signed
 from tests.faults import kills
 from tests.faults.door import DOOR
 from tests.faults.test_convergence import AFTER, held_by_assetpay, mirrored
+from tests.together import in_one_thread
 from tests.wire import NOON
 from tests.world.checks import Witness
 from tests.world.strokes import Killed, die, struck
 from withdrawals import gateway
-from withdrawals.actions import looking, refund_approvals, sending, trades
+from withdrawals.actions import deliveries, looking, refund_approvals, sending, trades
 from withdrawals.actions.alarms import notify, watch
 from withdrawals.actions.audit import Origin
+from withdrawals.actions.deliveries import Call, answer_status
 from withdrawals.assetpay.documents import parse_json
 from withdrawals.assetpay.errors import AssetPayError
 from withdrawals.assetpay.snapshots import read_trade
@@ -141,9 +143,9 @@ class World(RuleBasedStateMachine):
         """The one time of everybody."""
         return timezone.now()
 
-    def note(self, what: str) -> None:
+    def note(self, what: str, times: int = 1) -> None:
         """For the summary: what happened how often, so that nothing is believed to be tried that never was."""
-        World.done[what] += 1
+        World.done[what] += times
 
     # --- AssetPay and its suppliers ------------------------------------------------------------------------
 
@@ -246,6 +248,24 @@ class World(RuleBasedStateMachine):
         if copies == 2:
             self.same_again(body, signature, kind)
         self.note("callbacks")
+
+    @rule(which=picks, many=st.integers(2, 4))
+    @precondition(lambda self: len(self.news) > 1)
+    def callbacks_come_together(self, which: int, many: int) -> None:
+        """As the threads of one web process have them at one instant, which share a transaction."""
+        arrivals = []
+        for _ in range(min(many, len(self.news))):
+            body, signature, kind = self.envelope(which % len(self.news))
+            self.news.pop(which % len(self.news))
+            self.sent.append((body, signature, kind))
+            if kind == "approval":
+                self.post(body, signature, kind)
+            else:
+                arrivals.append(deliveries._arrive(Call(signature, body, "127.0.0.1", is_copy=True), self.now))
+        wanted = [(arrival, arrival.subject) for arrival in arrivals]
+        for delivery in in_one_thread(deliveries._turns, wanted):
+            assert answer_status(delivery) == 200, delivery.problem
+        self.note("callbacks together", len(arrivals))
 
     @rule(which=picks)
     @precondition(lambda self: self.sent)

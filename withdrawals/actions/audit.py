@@ -1,6 +1,6 @@
 """Writing the audit log. The last write of a transaction, since it locks the head of the chain."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -42,6 +42,13 @@ class Fact:
     after: Mapping[str, Value] = field(default_factory=dict)
     reason: str = ""
 
+    @property
+    def trade_id(self) -> int | None:
+        """The key of the trade that it is about, itself or with its item."""
+        if self.trade is not None:
+            return self.trade.pk
+        return self.item.trade_id if self.item is not None else None
+
 
 def record(facts: Sequence[Fact], *, origin: Origin, now: datetime) -> None:
     """Append one entry per fact to the chain, in the caller's transaction and as its last write.
@@ -49,10 +56,13 @@ def record(facts: Sequence[Fact], *, origin: Origin, now: datetime) -> None:
     The lock on the head lasts until that transaction ends; taking it last keeps transactions from waiting in a ring.
     Raises RuntimeError outside a transaction: an entry never stands without its change, nor a change without it.
     """
+    record_all([(origin, facts)], now=now)
+
+
+def record_all(told: Iterable[tuple[Origin, Sequence[Fact]]], *, now: datetime) -> None:
+    """`record` for the facts of several origins at once, in this order."""
     if not connection.in_atomic_block:
         raise RuntimeError("An audit entry belongs to the transaction of its change.")
-    if not facts:
-        return
     entries = [
         new_row(
             AuditEntry,
@@ -60,7 +70,7 @@ def record(facts: Sequence[Fact], *, origin: Origin, now: datetime) -> None:
             actor_id=origin.actor.pk if origin.actor else None,
             actor_name=origin.actor.email if origin.actor else origin.name,
             action=fact.action,
-            trade_id=fact.trade.pk if fact.trade else fact.item.trade_id if fact.item else None,
+            trade_id=fact.trade_id,
             item_id=fact.item.pk if fact.item else None,
             before=dict(fact.before),
             after=dict(fact.after),
@@ -69,8 +79,11 @@ def record(facts: Sequence[Fact], *, origin: Origin, now: datetime) -> None:
             cause=origin.cause,
             request_id=origin.request_id,
         )
+        for origin, facts in told
         for fact in facts
     ]
+    if not entries:
+        return
     (head,) = read_locked(AuditHead, id=1)
     for entry in entries:
         entry.number, entry.previous_hash = head.number + 1, head.hash

@@ -1,6 +1,7 @@
 """What people and AssetPay's news do to cancellations. Sending them is in `withdrawals.actions.sending`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -279,17 +280,33 @@ def follow_times(trade: Trade, items: Iterable[Item], *, now: datetime) -> list[
     return facts
 
 
-def note_seen_open(items: Iterable[Item], *, at: datetime, evidence: Evidence) -> None:
-    """Keep that AssetPay certainly still showed these items open at `at`: what a settlement may stand on."""
-    keys = tuple(item.pk for item in items)
+@dataclass(frozen=True)
+class SeenOpen:
+    """Items that AssetPay certainly still showed open at `at`, and what says so."""
+
+    items: Sequence[Item]
+    at: datetime
+    evidence: Evidence
+
+    @property
+    def source(self) -> str:
+        """What says so, in words."""
+        kind = "delivery" if self.evidence.delivery is not None else "read"
+        return f"{kind} of {self.at:%Y-%m-%d %H:%M:%S} UTC, sha256 {self.evidence.sha256}"
+
+
+def note_seen_open(seen: Sequence[SeenOpen]) -> None:
+    """Keep when AssetPay last showed open what it was asked to cancel: what a settlement may stand on."""
+    keys = tuple(item.pk for each in seen for item in each.items)
     # Most trades have none.
-    if not keys or not rows_of(_asked_keys, items=keys):
-        return
-    asked = Cancellation.objects.filter(item__in=keys, state__in=ASKED_STATES)
-    older = asked.filter(Q(seen_open_at=None) | Q(seen_open_at__lt=at))
-    kind = "delivery" if evidence.delivery is not None else "read"
-    older.update(seen_open_at=at, seen_open_by=f"{kind} of {at:%Y-%m-%d %H:%M:%S} UTC, sha256 {evidence.sha256}")
+    asked = {item for (item,) in rows_of(_asked_items, items=keys)} if keys else set()
+    for each in seen:
+        shown = asked.intersection(item.pk for item in each.items)
+        if shown:
+            rows = Cancellation.objects.filter(item__in=shown, state__in=ASKED_STATES)
+            older = rows.filter(Q(seen_open_at=None) | Q(seen_open_at__lt=each.at))
+            older.update(seen_open_at=each.at, seen_open_by=each.source)
 
 
-def _asked_keys(items: tuple[int, ...]) -> QuerySet[Cancellation, tuple[int]]:
-    return Cancellation.objects.filter(item__in=items, state__in=ASKED_STATES).values_list("pk")
+def _asked_items(items: tuple[int, ...]) -> QuerySet[Cancellation, tuple[int]]:
+    return Cancellation.objects.filter(item__in=items, state__in=ASKED_STATES).values_list("item")

@@ -3,9 +3,10 @@
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import attrgetter
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_noop
@@ -20,7 +21,7 @@ from withdrawals.assetpay.documents import NotUnderstood
 from withdrawals.assetpay.suspicion import smells_of_approval
 from withdrawals.models import Delivery, Evidence, RejectedCall, Source, Verdict
 from withdrawals.models.patience import brief_transaction
-from withdrawals.models.turns import do_in_turn
+from withdrawals.models.turns import Apart, Turns
 
 log = logging.getLogger(__name__)
 
@@ -66,33 +67,92 @@ class Replayed:
     problem: str
 
 
+@dataclass(frozen=True)
+class _Arrival:
+    """A well signed call, whose body is read before anybody waits for what it locks."""
+
+    call: Call
+    seal: gateway.Seal
+    said: Callback | Exception
+    now: datetime
+    read_seconds: float
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(Source.CALLBACK, name=ASSETPAY, request_id=self.call.request_id)
+
+    @property
+    def is_question(self) -> bool:
+        return self.said.is_approval if isinstance(self.said, Callback) else smells_of_approval(self.call.body)
+
+    @property
+    def subject(self) -> str:
+        """What it is about; of what cannot be read nobody knows more than that."""
+        return (isinstance(self.said, Callback) and self.said.subject_id) or ""
+
+
 def receive_delivery(call: Call, *, now: datetime) -> Delivery:
     """Keep a well signed callback and apply it once; the delivery with its verdict, which decides the answer.
 
-    One transaction, its own or one with other callbacks: the row, and within a savepoint its effects, so that a failure
-    leaves the row and no effects. The body is read before it begins, since others wait for what it locks. Raises
+    One transaction, its own or one with other callbacks. Alone it is the row, and within a savepoint its effects, so
+    that a failure leaves the row and no effects; where callbacks fail together, each is taken in alone. Raises
     CallRejected where the signature does not hold.
     """
+    arrival = _arrive(call, now)
+    if arrival.is_question:
+        # In time, if need be without being kept; news may wait as long as anything, and share what others write.
+        with brief_transaction(APPROVAL_WAIT_MS):
+            return _take_in(arrival)
+    return _turns.do(arrival, subject=arrival.subject)
+
+
+def _arrive(call: Call, now: datetime) -> _Arrival:
     try:
         seal = gateway.check_signature(call.signature, call.body, now=now)
     except gateway.NotAuthentic as error:
         raise _reject(call, error.reason, now=now) from error
     started = time.monotonic()
     said = _read(call.body)
-    took = time.monotonic() - started
-    is_question = said.is_approval if isinstance(said, Callback) else smells_of_approval(call.body)
+    return _Arrival(call, seal, said, now, time.monotonic() - started)
 
-    def keep_and_understand() -> Delivery:
-        delivery, is_applied = _keep(call, seal, now)
-        if not is_applied:
-            started = time.monotonic()
-            origin = Origin(Source.CALLBACK, name=ASSETPAY, request_id=call.request_id)
-            _understand(delivery, said, origin=origin, now=now, is_first=True)
-            delivery.took_ms = round(1_000 * (took + time.monotonic() - started))
-            write_columns([delivery], [*UNDERSTOOD, "took_ms"])
-        return delivery
 
-    return _do(keep_and_understand, is_question=is_question)
+def _take_in_all(arrivals: Sequence[_Arrival]) -> list[Delivery]:
+    """One or several callbacks of different trades, in the caller's transaction."""
+    return [_take_in(arrivals[0])] if len(arrivals) == 1 else _take_in_together(arrivals)
+
+
+def _take_in(arrival: _Arrival) -> Delivery:
+    delivery, is_applied = _keep(arrival.call, arrival.seal, arrival.now)
+    if not is_applied:
+        started = time.monotonic()
+        _understand(delivery, arrival.said, origin=arrival.origin, now=arrival.now, is_first=True)
+        delivery.took_ms = round(1_000 * (arrival.read_seconds + time.monotonic() - started))
+        write_columns([delivery], [*UNDERSTOOD, "took_ms"])
+    return delivery
+
+
+def _take_in_together(arrivals: Sequence[_Arrival]) -> list[Delivery]:
+    """What each of them alone would do, in statements that they share. Raises where one is out of the ordinary."""
+    started = time.monotonic()
+    # The later of them is received by then too.
+    now = max(arrival.now for arrival in arrivals)
+    deliveries = [_new(arrival.call, arrival.seal, arrival.now) for arrival in arrivals]
+    # In one order, so that two who have the same copies do not wait for each other.
+    if not append_unless_there(*sorted(deliveries, key=attrgetter("delivery_id"))):
+        raise Apart("One of these callbacks came before.")
+    understood = [
+        _Understanding(delivery, _callback(arrival.said), arrival.origin)
+        for delivery, arrival in zip(deliveries, arrivals, strict=True)
+    ]
+    _apply(understood, now)
+    note_sightings([name for each in understood for name in each.callback.unknown], now=now)
+    for delivery, arrival in zip(deliveries, arrivals, strict=True):
+        delivery.took_ms = round(1_000 * (arrival.read_seconds + time.monotonic() - started))
+    write_columns(deliveries, [*UNDERSTOOD, "took_ms"])
+    return deliveries
+
+
+_turns = Turns(_take_in_all)
 
 
 def replay_delivery(*, delivery_id: int, origin: Origin, now: datetime, dry_run: bool) -> Replayed:
@@ -141,46 +201,37 @@ def _reject(call: Call, reason: str, *, now: datetime) -> CallRejected:
     """Leave the bounded trace. An approval with a bad signature is answered 503: the fault may be our own secret."""
     status = 503 if looks_like_approval(call.body) else 401
 
-    def leave_trace() -> None:
-        trace = RejectedCall.objects.create(
-            received_at=now,
-            reason=reason,
-            remote_address=call.remote_address,
-            body_sha256=call.sha256,
-            body_bytes=len(call.body),
-            status=status,
-        )
-        # Each reason has its own bound: whoever floods the door with nonsense must not push out what an alarm seeks.
-        RejectedCall.objects.filter(reason=reason, pk__lte=trace.pk - KEPT_REJECTED_CALLS).delete()
-
-    _do(leave_trace, is_question=status == 503)
+    trace = RejectedCall(
+        received_at=now,
+        reason=reason,
+        remote_address=call.remote_address,
+        body_sha256=call.sha256,
+        body_bytes=len(call.body),
+        status=status,
+    )
+    if status == 503:
+        # In time, if need be without a trace.
+        with brief_transaction(APPROVAL_WAIT_MS):
+            _leave_traces([trace])
+    else:
+        _rejections.do(trace, subject=trace.body_sha256)
     return CallRejected(reason, status)
 
 
-def _do[Result](work: Callable[[], Result], *, is_question: bool) -> Result:
-    """In a transaction. News may wait its turn as long as anything, and share the transaction of others; an approval
-    is answered in time, if need be without being kept."""
-    if not is_question:
-        return do_in_turn(work)
-    with brief_transaction(APPROVAL_WAIT_MS):
-        return work()
+def _leave_traces(traces: Sequence[RejectedCall]) -> list[None]:
+    for trace in traces:
+        trace.save(force_insert=True)
+        # Each reason has its own bound: whoever floods the door with nonsense must not push out what an alarm seeks.
+        RejectedCall.objects.filter(reason=trace.reason, pk__lte=trace.pk - KEPT_REJECTED_CALLS).delete()
+    return [None] * len(traces)
+
+
+_rejections = Turns(_leave_traces)
 
 
 def _keep(call: Call, seal: gateway.Seal, now: datetime) -> tuple[Delivery, bool]:
     """The delivery's row, locked, and whether its effects are already there. Copies at one instant meet here."""
-    delivery = new_row(
-        Delivery,
-        delivery_id=seal.delivery_id,
-        body=call.body,
-        body_sha256=call.sha256,
-        signature=call.signature,
-        signed_at=seal.signed_at,
-        received_at=now,
-        last_received_at=now,
-        remote_address=call.remote_address,
-        is_copy=call.is_copy,
-        is_late=seal.is_late,
-    )
+    delivery = _new(call, seal, now)
     if append_unless_there(delivery):
         return delivery, False
     same_id = read_locked(Delivery, delivery_id=seal.delivery_id)
@@ -198,6 +249,22 @@ def _keep(call: Call, seal: gateway.Seal, now: datetime) -> tuple[Delivery, bool
     existing.is_copy = existing.is_copy and call.is_copy
     existing.save(update_fields=["times_received", "last_received_at", "is_copy"])
     return existing, existing.verdict in (Verdict.APPLIED, Verdict.NOTED)
+
+
+def _new(call: Call, seal: gateway.Seal, now: datetime) -> Delivery:
+    return new_row(
+        Delivery,
+        delivery_id=seal.delivery_id,
+        body=call.body,
+        body_sha256=call.sha256,
+        signature=call.signature,
+        signed_at=seal.signed_at,
+        received_at=now,
+        last_received_at=now,
+        remote_address=call.remote_address,
+        is_copy=call.is_copy,
+        is_late=seal.is_late,
+    )
 
 
 def _same_body(deliveries: list[Delivery], call: Call) -> Delivery | None:
@@ -219,9 +286,7 @@ def _understand(
     try:
         callback = _callback(said)
         with transaction.atomic():
-            delivery.kind = callback.kind
-            delivery.subject_id = callback.subject_id or ""
-            _apply(delivery, callback, origin, now)
+            _apply([_Understanding(delivery, callback, origin)], now)
             if is_first:
                 note_sightings(callback.unknown, now=now)
     except NotUnderstood as error:
@@ -239,17 +304,36 @@ def _callback(said: Callback | Exception) -> Callback:
     return said
 
 
-def _apply(delivery: Delivery, callback: Callback, origin: Origin, now: datetime) -> None:
-    if delivery.conflicts_with_id is not None:
-        delivery.verdict, delivery.problem = Verdict.QUARANTINED, CONFLICT
-        return
-    delivery.problem = ""
-    if callback.snapshot is not None and callback.kind in (Kind.WITHDRAWAL_NEWS, Kind.WITHDRAWAL_APPROVAL):
-        mirrored = trades.mirror_trade(callback.snapshot, evidence=Evidence(delivery=delivery), origin=origin, now=now)
-        delivery.trade, delivery.changes, delivery.applied_at = mirrored.trade, list(mirrored.changes), now
-    if callback.is_approval:
-        delivery.verdict = Verdict.APPROVAL
-    elif delivery.trade is not None:
-        delivery.verdict = Verdict.APPLIED
-    else:
-        delivery.verdict = Verdict.NOTED
+@dataclass(frozen=True)
+class _Understanding:
+    """A delivery, what it says, and who brought it."""
+
+    delivery: Delivery
+    callback: Callback
+    origin: Origin
+
+
+def _apply(understood: Sequence[_Understanding], now: datetime) -> None:
+    """The effects of each, of different trades, and its verdict in memory."""
+    news = {}
+    for each in understood:
+        delivery, callback = each.delivery, each.callback
+        delivery.kind, delivery.subject_id, delivery.problem = callback.kind, callback.subject_id or "", ""
+        mirrors = callback.kind in (Kind.WITHDRAWAL_NEWS, Kind.WITHDRAWAL_APPROVAL)
+        if callback.snapshot is not None and mirrors and delivery.conflicts_with_id is None:
+            news[delivery.pk] = trades.News(callback.snapshot, Evidence(delivery=delivery), each.origin)
+    mirrored = dict(zip(news, trades.mirror_trades(list(news.values()), now=now), strict=True))
+    for each in understood:
+        delivery = each.delivery
+        if delivery.conflicts_with_id is not None:
+            delivery.verdict, delivery.problem = Verdict.QUARANTINED, CONFLICT
+            continue
+        if delivery.pk in mirrored:
+            done = mirrored[delivery.pk]
+            delivery.trade, delivery.changes, delivery.applied_at = done.trade, list(done.changes), now
+        if each.callback.is_approval:
+            delivery.verdict = Verdict.APPROVAL
+        elif delivery.trade is not None:
+            delivery.verdict = Verdict.APPLIED
+        else:
+            delivery.verdict = Verdict.NOTED

@@ -22,6 +22,8 @@ Converters = tuple[tuple[int, tuple[Callable[..., Any], ...], Any], ...]
 # The attribute that holds a column's value, the kind of value that the database takes as it is, if there is one, and
 # what makes of any other what the database takes.
 Writers = tuple[tuple[str, type | None, Callable[..., Any]], ...]
+# The statement, the names of its columns, and what turns each value into what the model holds.
+Selection = tuple[str, list[str], Converters]
 # By the very class of the column: one of ours that is built on these may keep its values in another way.
 TAKEN_AS_IT_IS: dict[type, type] = {
     models.CharField: str,
@@ -41,8 +43,26 @@ def read_locked[Row: Model](model: type[Row], **exactly: Any) -> list[Row]:
     Locked without their key, as everywhere here, so that a reference to a row need not wait for its writer.
     """
     database = connections[DEFAULT_DB_ALIAS]
-    statement, fields, converters = _selection(model, tuple(exactly), database.vendor)
     values = [_field(model, name).get_db_prep_save(value, database) for name, value in exactly.items()]
+    return _selected(model, _selection(model, tuple(exactly), 0, database.vendor), values)
+
+
+def read_locked_among[Row: Model](model: type[Row], name: str, among: Sequence[Any]) -> list[Row]:
+    """The rows whose column `name` holds one of these values, by key, locked until the transaction ends.
+
+    Where there are several it waits for nobody: OperationalError where somebody else has locked one of them.
+    """
+    if len(among) < 2:
+        return [row for value in among for row in read_locked(model, **{name: value})]
+    database = connections[DEFAULT_DB_ALIAS]
+    values = [_field(model, name).get_db_prep_save(value, database) for value in among]
+    if database.vendor == "postgresql":
+        return _selected(model, _selection(model, (name,), 1, database.vendor), [values])
+    return _selected(model, _selection(model, (name,), len(values), database.vendor), values)
+
+
+def _selected[Row: Model](model: type[Row], selection: Selection, values: list[Any]) -> list[Row]:
+    statement, fields, converters = selection
     with planned_once() as cursor:
         cursor.execute(statement, values)
         found = cursor.fetchall()
@@ -101,12 +121,17 @@ def append_and_write(new: Sequence[Model], row: Model, names: Sequence[str]) -> 
         _expect(cursor.rowcount, [row])
 
 
-def append_unless_there(row: Model) -> bool:
-    """Insert a new row, and whether it is: False where another has what must be unique, once that one is certain."""
-    for (key,) in _insert([row], "ON CONFLICT DO NOTHING"):
+def append_unless_there(*rows: Model) -> bool:
+    """Insert new rows, and whether all are: False where others have what must be unique, once those are certain.
+
+    Of several nobody knows then which are inserted, so the caller has to roll back.
+    """
+    keys = _insert(rows, "ON CONFLICT DO NOTHING")
+    if len(keys) != len(rows):
+        return False
+    for row, (key,) in zip(rows, keys, strict=True):
         _note_kept(row, key)
-        return True
-    return False
+    return True
 
 
 def _insert(rows: Sequence[Model], otherwise: str) -> list[tuple[Any, ...]]:
@@ -258,15 +283,15 @@ def _insertion(model: type[Model]) -> tuple[str, str, Writers]:
 
 
 @cache
-def _selection(model: type[Model], exactly: tuple[str, ...], vendor: str) -> tuple[str, list[str], Converters]:
-    """The statement, the names of its columns, and what turns each value into what the model holds."""
+def _selection(model: type[Model], exactly: tuple[str, ...], among: int, vendor: str) -> Selection:
+    """Rows whose columns hold exactly one value each, or one of so many."""
     table = model._meta.db_table
     fields = model._meta.concrete_fields
     columns = ", ".join(_quoted(model, field.name) for field in fields)
-    where = " AND ".join(f"{_quoted(model, name)} = %s" for name in exactly)
+    where = " AND ".join(f"{_quoted(model, name)} {_of(among, vendor)}" for name in exactly)
     statement = f"SELECT {columns} FROM {connection.ops.quote_name(table)} WHERE {where} ORDER BY id"  # noqa: S608 # as above
     if vendor != "sqlite":  # which locks the whole database when the transaction begins
-        statement += " FOR NO KEY UPDATE"
+        statement += " FOR NO KEY UPDATE NOWAIT" if among else " FOR NO KEY UPDATE"
     converters = []
     for position, field in enumerate(fields):
         column = field.get_col(table)
@@ -276,6 +301,13 @@ def _selection(model: type[Model], exactly: tuple[str, ...], vendor: str) -> tup
         if found:
             converters.append((position, found, column))
     return statement, [str(field.attname) for field in fields], tuple(converters)
+
+
+def _of(among: int, vendor: str) -> str:
+    if not among:
+        return "= %s"
+    # PostgreSQL takes a list as one value, so that its statement is the same for any number of them.
+    return "= ANY(%s)" if vendor == "postgresql" else f"IN ({', '.join(['%s'] * among)})"
 
 
 def _converted(row: Sequence[Any], converters: Converters) -> list[Any]:

@@ -1,5 +1,6 @@
 """Counting what AssetPay says beyond its documents. Nothing else follows from it."""
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -13,19 +14,19 @@ from withdrawals.models.sighting import ERROR_KEY
 
 
 def note_sightings(names: Iterable[str], *, now: datetime) -> None:
-    """Count each name once, within the caller's transaction if there is one.
+    """Count each name as often as it is given, within the caller's transaction if there is one.
 
     Sorted, and after the caller's audit entries, so that two callers never wait for each other in a ring.
     """
-    counted = sorted({name[:200] for name in names})
+    counted = Counter(name[:200] for name in names)
     if not counted:
         return
     with transaction.atomic():
-        for name in counted:
-            seen = Sighting.objects.filter(name=name).update(times_seen=F("times_seen") + 1, last_seen_at=now)
+        for name, times in sorted(counted.items()):
+            seen = Sighting.objects.filter(name=name).update(times_seen=F("times_seen") + times, last_seen_at=now)
             if not seen:
                 Sighting.objects.bulk_create(
-                    [Sighting(name=name, times_seen=1, first_seen_at=now, last_seen_at=now)],
+                    [Sighting(name=name, times_seen=times, first_seen_at=now, last_seen_at=now)],
                     update_conflicts=True,
                     unique_fields=["name"],
                     update_fields=["last_seen_at"],

@@ -1,10 +1,11 @@
 """The mirror: what AssetPay says of a trade becomes rows here. Callback, read and replay come through one corridor."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import batched
+from operator import attrgetter
 
 from django.conf import settings
 from django.db import transaction
@@ -15,9 +16,16 @@ from django.utils.translation import gettext
 
 from withdrawals import gateway
 from withdrawals.actions import cancellations, refunds
-from withdrawals.actions.audit import CLOCK, Fact, Origin, record
+from withdrawals.actions.audit import CLOCK, Fact, Origin, record_all
 from withdrawals.actions.projection import facts_of, project_item, project_trade
-from withdrawals.actions.rows import append_rows, append_unless_there, new_row, read_locked, write_columns
+from withdrawals.actions.rows import (
+    append_rows,
+    append_unless_there,
+    new_row,
+    read_locked,
+    read_locked_among,
+    write_columns,
+)
 from withdrawals.actions.sightings import note_error_key, note_sightings
 from withdrawals.assetpay.errors import AssetPayError
 from withdrawals.assetpay.snapshots import TradeSnapshot
@@ -25,6 +33,7 @@ from withdrawals.models import Evidence, Item, Read, ReadState, Source, Trade
 from withdrawals.models.refund_rules import needs_refund
 from withdrawals.models.status import OPEN
 from withdrawals.models.trade import WITHDRAW
+from withdrawals.models.turns import Apart
 
 log = logging.getLogger(__name__)
 
@@ -41,51 +50,46 @@ class Mirrored:
     changes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class News:
+    """One snapshot, how we know it, and who brought it."""
+
+    snapshot: TradeSnapshot
+    evidence: Evidence
+    origin: Origin
+
+
 def mirror_trade(snapshot: TradeSnapshot, *, evidence: Evidence, origin: Origin, now: datetime) -> Mirrored:
     """Merge one snapshot item by item, and let cancellations and refunds follow; one transaction, or the caller's.
 
     The rows end the same whatever the order of snapshots and however often each comes. Only withdrawals are mirrored.
     """
-    if snapshot.type != WITHDRAW:
-        return Mirrored(None, ())
+    (mirrored,) = mirror_trades([News(snapshot, evidence, origin)], now=now)
+    return mirrored
+
+
+def mirror_trades(news: Sequence[News], *, now: datetime) -> list[Mirrored]:
+    """The same for news of several trades, in statements that they share; all of it or nothing.
+
+    Of several none waits for whoever holds one of their trades: that raises, as two of one trade do, and the caller
+    goes on with each by itself.
+    """
     # Within the caller's transaction no savepoint of our own: nobody goes on after half a merge.
     with transaction.atomic(savepoint=False):
-        trade, is_new = _take_trade(snapshot, now)
-        # Nobody else has seen a new one, so it has no items yet.
-        before = {} if is_new else project_trade(trade, snapshot, is_new=False)
-        items = {} if is_new else {item.assetpay_id: item for item in _items_of(trade)}
-        changed = _project_items(items, trade, snapshot, now)
-        trade.last_seen_at = now
-        _note_seen_open(items, snapshot, evidence)
-        if is_new or before or changed:
-            evidence = _keep(evidence, trade)
-            _save(trade, before, changed, evidence, is_new=is_new)
-            facts = _facts(trade, is_new, before, changed)
-            facts += cancellations.follow_items(items.values(), now=now)
-            if not is_new and {"auto_cancel_at", "opened_at"} & before.keys():
-                facts += cancellations.follow_times(trade, items.values(), now=now)
-            undelivered = [item for item in items.values() if needs_refund(item)]
-            prefetch_related_objects(undelivered, "status_delivery", "status_read")
-            facts += refunds.follow_items(undelivered, now=now)
-            record(facts, origin=replace(origin, cause=evidence.cause), now=now)
-        else:
-            facts = []
-            write_columns([trade], ["last_seen_at"])
-    return Mirrored(trade, tuple(_in_words(fact) for fact in facts))
-
-
-def _note_seen_open(items: dict[str, Item], snapshot: TradeSnapshot, evidence: Evidence) -> None:
-    """A read shows how things are; a delivery, how they were when it was signed or, earlier, last changed."""
-    if evidence.read is not None:
-        at = evidence.read.read_at
-    elif evidence.delivery is not None and snapshot.updated_at is not None:
-        at = min(evidence.delivery.signed_at, snapshot.updated_at)
-    else:
-        return
-    shown = {part.id for part in snapshot.items if (part.status or snapshot.status) in OPEN}
-    still_open = [item for item in items.values() if item.pk and item.assetpay_id in shown and not item.has_ended]
-    if still_open:
-        cancellations.note_seen_open(still_open, at=at, evidence=evidence)
+        merges = _merge([each for each in news if each.snapshot.type == WITHDRAW], now)
+        _note_seen_open(merges)
+        _save(merges)
+        changed = [merge for merge in merges if merge.changes_something]
+        facts: dict[int | None, list[Fact]] = {merge.trade.pk: _facts(merge) for merge in changed}
+        for fact in _follow(changed, now):
+            facts[fact.trade_id].append(fact)
+        origins = [replace(merge.news.origin, cause=merge.news.evidence.cause) for merge in changed]
+        record_all(zip(origins, facts.values(), strict=True), now=now)
+    mirrored = {
+        id(merge.news): Mirrored(merge.trade, tuple(_in_words(fact) for fact in facts.get(merge.trade.pk, ())))
+        for merge in merges
+    }
+    return [mirrored.get(id(each), Mirrored(None, ())) for each in news]
 
 
 @dataclass(frozen=True)
@@ -95,25 +99,69 @@ class _ItemChange:
     before: dict[str, object]
 
 
-def _take_trade(snapshot: TradeSnapshot, now: datetime) -> tuple[Trade, bool]:
-    """The trade's row, locked, and whether it is new. Two first messages at once: the unique id decides."""
+@dataclass(frozen=True)
+class _Merge:
+    """What one piece of news makes of its trade: the old values of the columns that changed, and the items' changes."""
+
+    news: News
+    trade: Trade
+    is_new: bool
+    items: dict[str, Item]
+    before: dict[str, object]
+    changed: list[_ItemChange]
+
+    @property
+    def changes_something(self) -> bool:
+        return bool(self.is_new or self.before or self.changed)
+
+
+def _merge(news: Sequence[News], now: datetime) -> list[_Merge]:
+    """Each in memory, with its rows locked; a new trade is inserted already."""
+    trades = _take_trades([each.snapshot for each in news], now)
+    # Nobody else has seen a new one, so it has no items yet.
+    items = _items_of([trade for trade, is_new in trades if not is_new])
+    merges = []
+    for each, (trade, is_new) in zip(news, trades, strict=True):
+        before = {} if is_new else project_trade(trade, each.snapshot, is_new=False)
+        trade.last_seen_at = now
+        own = items.get(trade.pk, {})
+        changed = _project_items(own, trade, each.snapshot, now)
+        merges.append(_Merge(each, trade, is_new, own, before, changed))
+    return merges
+
+
+def _take_trades(snapshots: Sequence[TradeSnapshot], now: datetime) -> list[tuple[Trade, bool]]:
+    """Each trade's row, locked, and whether it is new. Two first messages at once: the unique id decides."""
     # Without the key: an audit entry's reference to the trade, checked when its writer commits, must not wait for us
     # while we wait for the head of the chain.
-    for trade in read_locked(Trade, assetpay_id=snapshot.id):
-        return trade, False
-    fresh = {"opened_at": now, "first_seen_at": now, "last_seen_at": now}
-    trade = new_row(Trade, assetpay_id=snapshot.id, type=snapshot.type, **fresh)
-    project_trade(trade, snapshot, is_new=True)
-    if append_unless_there(trade):
-        return trade, True
-    return read_locked(Trade, assetpay_id=snapshot.id)[0], False
+    ids = [snapshot.id for snapshot in snapshots]
+    if len(set(ids)) < len(ids):
+        raise Apart("Two pieces of news are of one trade.")
+    found = {trade.assetpay_id: (trade, False) for trade in read_locked_among(Trade, "assetpay_id", ids)}
+    new = {}
+    # In one order, so that two who have the same new trades do not wait for each other.
+    for snapshot in sorted(snapshots, key=attrgetter("id")):
+        if snapshot.id not in found:
+            fresh = {"opened_at": now, "first_seen_at": now, "last_seen_at": now}
+            trade = new[snapshot.id] = new_row(Trade, assetpay_id=snapshot.id, type=snapshot.type, **fresh)
+            project_trade(trade, snapshot, is_new=True)
+    if new and append_unless_there(*new.values()):
+        found |= {key: (trade, True) for key, trade in new.items()}
+    elif new:
+        if len(ids) > 1:
+            raise Apart("Somebody else brought one of these trades a moment ago.")
+        found = {key: (read_locked(Trade, assetpay_id=key)[0], False) for key in ids}
+    return [found[key] for key in ids]
 
 
-def _items_of(trade: Trade) -> list[Item]:
-    items = read_locked(Item, trade=trade.pk)
-    for item in items:
-        item.trade = trade
-    return items
+def _items_of(trades: Sequence[Trade]) -> dict[int, dict[str, Item]]:
+    """The items of each trade by AssetPay's id, locked; by the key of the trade."""
+    by_key = {trade.pk: trade for trade in trades}
+    found: dict[int, dict[str, Item]] = {key: {} for key in by_key}
+    for item in read_locked_among(Item, "trade", list(by_key)):
+        item.trade = by_key[item.trade_id]
+        found[item.trade_id][item.assetpay_id] = item
+    return found
 
 
 def _project_items(items: dict[str, Item], trade: Trade, snapshot: TradeSnapshot, now: datetime) -> list[_ItemChange]:
@@ -133,44 +181,71 @@ def _project_items(items: dict[str, Item], trade: Trade, snapshot: TradeSnapshot
     return changes
 
 
-def _keep(evidence: Evidence, trade: Trade) -> Evidence:
-    """A read is kept where it changed something; a delivery is kept already."""
-    if evidence.read is not None and evidence.read._state.adding:
-        evidence.read.trade = trade
-        evidence.read.save(force_insert=True)
-    return evidence
+def _note_seen_open(merges: Iterable[_Merge]) -> None:
+    """A read shows how things are; a delivery, how they were when it was signed or, earlier, last changed."""
+    seen = []
+    for merge in merges:
+        snapshot, evidence = merge.news.snapshot, merge.news.evidence
+        if evidence.read is not None:
+            at = evidence.read.read_at
+        elif evidence.delivery is not None and snapshot.updated_at is not None:
+            at = min(evidence.delivery.signed_at, snapshot.updated_at)
+        else:
+            continue
+        shown = {part.id for part in snapshot.items if (part.status or snapshot.status) in OPEN}
+        items = merge.items.values()
+        still_open = [item for item in items if item.pk and item.assetpay_id in shown and not item.has_ended]
+        seen.append(cancellations.SeenOpen(still_open, at, evidence))
+    cancellations.note_seen_open(seen)
 
 
-def _save(
-    trade: Trade, before: dict[str, object], changed: list[_ItemChange], evidence: Evidence, *, is_new: bool
-) -> None:
-    if not is_new:
-        write_columns([trade], [*before, "last_seen_at"])
-    for change in changed:
+def _save(merges: Sequence[_Merge]) -> None:
+    """Write what changed, of a trade at least when it was last seen. A read is kept where it changed something."""
+    known = [merge for merge in merges if not merge.is_new]
+    columns = {name for merge in known for name in merge.before}
+    for merge in merges:
+        evidence = merge.news.evidence
+        if merge.changes_something and evidence.read is not None and evidence.read._state.adding:
+            evidence.read.trade = merge.trade
+            evidence.read.save(force_insert=True)
+    write_columns([merge.trade for merge in known], sorted({*columns, "last_seen_at"}))
+    _save_items([(change, merge.news.evidence) for merge in merges for change in merge.changed])
+
+
+def _save_items(changes: Sequence[tuple[_ItemChange, Evidence]]) -> None:
+    for change, evidence in changes:
         if "status" in change.before:
             change.item.status_delivery = evidence.delivery
             change.item.status_read = evidence.read
-    append_rows([change.item for change in changed if change.is_new])
-    known = [change for change in changed if not change.is_new]
+    append_rows([change.item for change, _ in changes if change.is_new])
+    known = [change for change, _ in changes if not change.is_new]
     columns = {name for change in known for name in change.before}
     if "status" in columns:
         columns |= {"status_changed_at", "status_delivery", "status_read"}
     write_columns([change.item for change in known], sorted(columns))
 
 
-def _facts(
-    trade: Trade,
-    is_new: bool,
-    trade_before: dict[str, object],
-    changed: list[_ItemChange],
-) -> list[Fact]:
+def _follow(merges: Sequence[_Merge], now: datetime) -> list[Fact]:
+    """What becomes of cancellations and refunds."""
+    items = [item for merge in merges for item in merge.items.values()]
+    facts = cancellations.follow_items(items, now=now)
+    for merge in merges:
+        if not merge.is_new and {"auto_cancel_at", "opened_at"} & merge.before.keys():
+            facts += cancellations.follow_times(merge.trade, merge.items.values(), now=now)
+    undelivered = [item for item in items if needs_refund(item)]
+    prefetch_related_objects(undelivered, "status_delivery", "status_read")
+    return facts + refunds.follow_items(undelivered, now=now)
+
+
+def _facts(merge: _Merge) -> list[Fact]:
     facts = []
-    before, after = facts_of(trade_before, trade)
-    if is_new:
+    trade = merge.trade
+    before, after = facts_of(merge.before, trade)
+    if merge.is_new:
         facts.append(Fact("trade.appeared", trade=trade, after={"status": trade.status}))
     elif after:
         facts.append(Fact("trade.changed", trade=trade, before=before, after=after))
-    for change in changed:
+    for change in merge.changed:
         before, after = facts_of(change.before, change.item)
         if change.is_new:
             known = {name: value for name, value in after.items() if value not in (None, "")}

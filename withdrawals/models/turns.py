@@ -1,82 +1,82 @@
-"""Turns at SQLite's one write lock: whoever has the turn does all that waits in its process, in one transaction."""
+"""Turns at the database: whoever has the turn does all that waits in its process, in one transaction."""
 
 import fcntl
+import logging
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextvars import Context, copy_context
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, cast
 
 from django.db import OperationalError, connection, transaction
 
+log = logging.getLogger(__name__)
+
 # How often whoever waits for the turn of another process looks: a write takes some milliseconds.
 LOOK_EVERY_MS = 1
-# For how long a transaction takes in what has come to wait: an approval waits behind it, and answers in time.
-TOGETHER_MS = 100
+# How long a thread waits for others of its process on PostgreSQL; on SQLite as long as for the write lock.
+PATIENCE_SECONDS = 5.0
 _local = threading.local()
 
 
+class Apart(Exception):
+    """What was to be done together cannot be: each is done by itself then."""
+
+
 @dataclass(eq=False)
-class _Wish:
+class _Wish[Wanted, Result]:
     """What one thread wants done, and what came of it: a result that is committed, or an error and no effect."""
 
-    work: Callable[[], Any]
-    # For the log: a line about this work carries its own request.
-    context: Context = field(default_factory=copy_context)
-    result: Any = None
-    error: BaseException | None = None
+    wanted: Wanted
+    subject: str
+    result: Result | None = None
+    error: Exception | None = None
     is_over: bool = False
+    # Tried together with others, without any effect.
+    is_apart: bool = False
 
-    def do(self) -> None:
-        self.result = self.context.run(self.work)
+    def end(self, result: Result | None = None, error: Exception | None = None) -> None:
+        self.result, self.error, self.is_over = result, error, True
 
-    def do_alone(self) -> None:
-        try:
-            with transaction.atomic():
-                self.do()
-        except Exception as error:
-            self.error = error
-        self.is_over = True
-
-    def outcome(self) -> Any:
+    def outcome(self) -> Result:
         if self.error is not None:
             raise self.error
-        return self.result
+        return cast(Result, self.result)
 
 
-class _Line:
+class _Line[Wanted, Result]:
     """The threads of this process that want something done; one of them leads."""
 
     def __init__(self) -> None:
         self._gate = threading.Condition()
-        self._waiting: deque[_Wish] = deque()
+        self._waiting: deque[_Wish[Wanted, Result]] = deque()
         self.has_leader = False
 
-    def join(self, wish: _Wish, patience: float) -> bool:
-        """Wait until the wish is over or this thread leads, which is the answer.
+    def join(self, wish: _Wish[Wanted, Result], patience: float) -> bool:
+        """Wait until the wish is over, or has to be done apart, or this thread leads, which is the answer.
 
-        Neither after this long: nobody does it any more, and the thread has to go by itself. Raises OperationalError
+        None of it after this long: nobody does it any more, and the thread has to go by itself. Raises OperationalError
         where somebody is doing it and does not come to an end: it may be done then, or not.
         """
         with self._gate:
             self._waiting.append(wish)
-            self._gate.wait_for(lambda: wish.is_over or (wish in self._waiting and not self.has_leader), patience)
+            self._gate.wait_for(lambda: wish not in self._waiting or not self.has_leader, patience)
             if wish in self._waiting:
                 self._waiting.remove(wish)
                 leads, self.has_leader = not self.has_leader, True
                 return leads
-            if not self._gate.wait_for(lambda: wish.is_over, patience):
+            if not self._gate.wait_for(lambda: wish.is_over or wish.is_apart, patience):
                 raise OperationalError("Whoever had the turn has not come back from it.")
             return False
 
-    def next(self) -> _Wish | None:
-        """For the leader: what else waits."""
+    def next(self, subjects: set[str]) -> _Wish[Wanted, Result] | None:
+        """For the leader: what else waits, next in the line, unless it is about one of these."""
         with self._gate:
-            return self._waiting.popleft() if self._waiting else None
+            return self._waiting.popleft() if self._waiting and self._waiting[0].subject not in subjects else None
 
     def dissolve(self) -> None:
         """For the leader: let somebody else lead, and see who is done."""
@@ -85,76 +85,95 @@ class _Line:
             self._gate.notify_all()
 
 
-_line = _Line()
+class Turns[Wanted, Result]:
+    """Work that several threads have at once, done together by one of them.
 
-
-def do_in_turn[Result](work: Callable[[], Result]) -> Result:
-    """What `work` returns, once the transaction in which it was done is committed.
-
-    On SQLite callers take turns, over all threads and processes of the machine. SQLite has whoever finds its lock taken
-    sleep, longer each time and up to a tenth of a second, while those who come later pass by: with eight callers at
-    once some waited for more than a second. Who has the turn does what the other threads want too, and commits once:
-    so `work` may run on another thread, and twice where a shared transaction failed, for each is then done by itself.
-    Whoever does not get a turn within the usual patience tries without one, and is told what everybody is told.
+    `do` gets what is wanted, of one thread or of several, within a transaction, and returns a result for each. Where
+    several are given it may raise, for whatever reason: nothing is written then, and each is done by itself.
     """
-    if connection.vendor != "sqlite" or connection.in_atomic_block:
-        with transaction.atomic():
-            return work()
-    # Before the turn: where no file can be made nobody may keep it.
-    queue = _queue(f"{connection.settings_dict['NAME']}-turn")
-    patience = connection.settings_dict["OPTIONS"]["timeout"]
-    gives_up_at = time.monotonic() + patience
-    wish = _Wish(work)
-    if _line.join(wish, patience):
+
+    def __init__(self, do: Callable[[Sequence[Wanted]], Sequence[Result]]) -> None:
+        self._do = do
+        self.line: _Line[Wanted, Result] = _Line()
+
+    def do(self, wanted: Wanted, *, subject: str) -> Result:
+        """The result, once the transaction in which it was made is committed.
+
+        Who leads does what the other threads want too, in the order in which they came, and commits once: so it may
+        be done on another thread, and twice where it failed together with others. Two about one subject are never done
+        together, and the later is done later.
+
+        On SQLite callers take turns over all processes of the machine. SQLite has whoever finds its lock taken sleep,
+        longer each time and up to a tenth of a second, while those who come later pass by: with eight callers at
+        once some waited for more than a second. Whoever does not get a turn within the usual patience tries
+        without one, and is told what everybody is told.
+        """
+        if connection.in_atomic_block:
+            with transaction.atomic():
+                return self._do([wanted])[0]
+        patience = _patience()
+        gives_up_at = time.monotonic() + patience
+        wish: _Wish[Wanted, Result] = _Wish(wanted, subject)
+        # Before the turn: where no file can be made nobody may keep it.
+        queue = _queue()
+        if self.line.join(wish, patience):
+            try:
+                with _turn(queue, gives_up_at):
+                    self._lead(wish)
+            finally:
+                self.line.dissolve()
+        if wish.is_over:
+            return wish.outcome()
+        with _turn(queue, gives_up_at), transaction.atomic():
+            return self._do([wanted])[0]
+
+    def _lead(self, own: _Wish[Wanted, Result]) -> None:
+        group = [own]
         try:
-            _lead(wish, queue, gives_up_at)
+            with transaction.atomic():
+                # Taken from the line only now: whoever waits for SQLite's write lock still can give up.
+                while (wish := self.line.next({each.subject for each in group})) is not None:
+                    group.append(wish)
+                results = self._do([each.wanted for each in group])
+        except Exception as error:
+            if len(group) == 1:
+                raise
+            log.info("%d things are done one by one, not together: %s", len(group), error)
+            for each in group:
+                each.is_apart = True
+        else:
+            for each, result in zip(group, results, strict=True):
+                each.end(result)
         finally:
-            _line.dissolve()
-    elif not wish.is_over:
-        wish.do_alone()
-    done: Result = wish.outcome()
-    return done
+            for each in group:
+                if not (each.is_over or each.is_apart):
+                    each.end(error=OperationalError("Whoever had the turn was stopped in it."))
 
 
-def _lead(own: _Wish, queue: IO[bytes], gives_up_at: float) -> None:
-    """Wait for the turn of this process, and do what its threads want."""
+def _patience() -> float:
+    """For how many seconds a thread waits for the others of its process: as long as for SQLite's write lock."""
+    given: float = connection.settings_dict["OPTIONS"].get("timeout", PATIENCE_SECONDS)
+    return given
+
+
+@contextmanager
+def _turn(queue: IO[bytes] | None, gives_up_at: float) -> Iterator[None]:
+    """The turn of this process, where there is a queue; without one after that moment."""
     has_turn = False
     try:
-        while not (has_turn := _take_turn(queue)) and time.monotonic() < gives_up_at:
+        while queue and not (has_turn := _take_turn(queue)) and time.monotonic() < gives_up_at:
             time.sleep(LOOK_EVERY_MS / 1_000)
-        _do_together(own)
+        yield
     finally:
-        if has_turn:
+        if queue and has_turn:
             fcntl.flock(queue, fcntl.LOCK_UN)
 
 
-def _do_together(own: _Wish) -> None:
-    """In one transaction, or where that fails each in its own."""
-    group = [own]
-    try:
-        with transaction.atomic():
-            own.do()
-            # Taken from the line only now: whoever waits for the database still can give up.
-            until = time.monotonic() + TOGETHER_MS / 1_000
-            while time.monotonic() < until and (wish := _line.next()) is not None:
-                group.append(wish)
-                wish.do()
-    except Exception:
-        if len(group) == 1:
-            raise
-        for wish in group:
-            wish.do_alone()
-    else:
-        for wish in group:
-            wish.is_over = True
-    finally:
-        for wish in group:
-            if not wish.is_over:
-                wish.error, wish.is_over = OperationalError("Whoever had the turn was stopped in it."), True
-
-
-def _queue(name: str) -> IO[bytes]:
-    """This thread's own handle on the empty file beside the database: a lock on it belongs to the handle."""
+def _queue() -> IO[bytes] | None:
+    """On SQLite this thread's own handle on the empty file beside the database: a lock on it belongs to the handle."""
+    if connection.vendor != "sqlite":
+        return None
+    name = f"{connection.settings_dict['NAME']}-turn"
     kept: tuple[str, int, IO[bytes]] | None = getattr(_local, "queue", None)
     if kept is None or kept[:2] != (name, os.getpid()):
         kept = _local.queue = (name, os.getpid(), Path(name).open("ab"))  # noqa: SIM115 # kept with the thread
