@@ -253,16 +253,17 @@ def test_of_several_it_is_told_whether_all_are_there() -> None:
     assert again.pk is None
 
 
+@pytest.mark.parametrize("waits", [True, False])
 @pytest.mark.parametrize("several", [0, 1, 2, 5])
-def test_rows_among_several_are_what_the_orm_reads(several: int) -> None:
+def test_rows_among_several_are_what_the_orm_reads(several: int, waits: bool) -> None:
     trades = TradeFactory.create_batch(several + 1)
     for trade in trades:
         ItemFactory.create_batch(2, trade=trade)
     ids = [trade.assetpay_id for trade in reversed(trades[:several])]
 
     with CaptureQueriesContext(connection) as queries, transaction.atomic():
-        found = read_locked_among(Trade, "assetpay_id", [*ids, "nowhere"] if several else [])
-        items = read_locked_among(Item, "trade", [trade.pk for trade in found])
+        found = read_locked_among(Trade, "assetpay_id", [*ids, "nowhere"] if several else [], waits=waits)
+        items = read_locked_among(Item, "trade", [trade.pk for trade in found], waits=waits)
 
     assert [values(row) for row in found] == [values(row) for row in trades[:several]]
     assert [values(row) for row in items] == [

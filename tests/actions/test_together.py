@@ -1,10 +1,13 @@
 """Callbacks that are taken in together do what each alone would do; what is out of the ordinary is done alone."""
 
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -51,7 +54,7 @@ def take_in(calls: Sequence[Call]) -> list[Delivery]:
     """All of them in one transaction, or none: raises what keeps them from being taken in together."""
     arrivals = [deliveries._arrive(each, LATER) for each in calls]
     with transaction.atomic():
-        return deliveries._take_in_all(arrivals)
+        return deliveries._take_in_together(arrivals)
 
 
 messages = st.fixed_dictionaries(
@@ -203,7 +206,7 @@ def test_each_of_those_that_came_together_is_told_apart() -> None:
     received = {trade_id: LATER + timedelta(seconds=number) for number, trade_id in enumerate(ids)}
 
     arrivals = [deliveries._arrive(calls[trade_id], at) for trade_id, at in received.items()]
-    taken = deliveries._take_in_all(arrivals)
+    taken = deliveries._take_in_together(arrivals)
 
     assert [each.received_at for each in taken] == list(received.values())
     assert {each.applied_at for each in taken} == {LATER + timedelta(seconds=2)}
@@ -269,16 +272,26 @@ def several(transactional_db: None) -> Iterator[None]:
 
 def at_once(*calls: Call) -> list[Delivery]:
     """What came of each, all of them waiting before the first is taken in."""
+    works = [partial(take_one_in, each) for each in calls]
+    return [future.result() for future in all_at_once(deliveries._turns, works)]
 
-    def one(each: Call) -> Delivery:
-        try:
-            return receive_delivery(each, now=LATER)
-        finally:
-            connection.close()
 
-    return [
-        future.result() for future in all_at_once(deliveries._turns, [lambda each=each: one(each) for each in calls])
-    ]
+def take_one_in(each: Call) -> Delivery:
+    try:
+        return receive_delivery(each, now=LATER)
+    finally:
+        connection.close()
+
+
+def sessions_waiting() -> int:
+    """How many sessions of PostgreSQL wait for a lock of this database."""
+    with connection.cursor() as cursor:
+        # Within a transaction it would say the same again and again.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        return int(cursor.fetchone()[0])
 
 
 def test_a_poisoned_one_has_no_effects_and_all_others_have_theirs(
@@ -345,14 +358,19 @@ def test_whoever_holds_a_trade_keeps_no_other_callback_waiting(several: None, mo
     holder = threading.Thread(target=hold)
     holder.start()
     assert held.wait(30)
-    try:
-        with pytest.raises(OperationalError, match="could not obtain lock"):
-            take_in(calls)
-    finally:
-        let_go.set()
-        holder.join()
-
-    assert {each.verdict for each in at_once(*calls)} == {Verdict.APPLIED}
+    with ThreadPoolExecutor(1) as threads:
+        try:
+            with pytest.raises(OperationalError, match="could not obtain lock"):
+                take_in(calls)
+            waiting = threads.submit(take_one_in, calls[0])
+            while not sessions_waiting():
+                time.sleep(0.001)
+            assert receive_delivery(calls[1], now=LATER).verdict == Verdict.APPLIED
+            assert not waiting.done()
+        finally:
+            let_go.set()
+            holder.join()
+        assert waiting.result().verdict == Verdict.APPLIED
 
 
 def crossing() -> list[str]:
@@ -365,40 +383,28 @@ def crossing() -> list[str]:
         return [deliveries._arrive(call(bodies[name], delivery_id=name), LATER) for name in names]
 
     outcomes: dict[str, str] = {}
-    pids: dict[str, int] = {}
 
     def group(names: str) -> None:
         try:
             with transaction.atomic():
-                pids[names] = connection.connection.info.backend_pid
-                deliveries._take_in_all(arrivals(names))
+                deliveries._take_in_together(arrivals(names))
             outcomes[names] = "taken in"
         except Exception as error:
             outcomes[names] = type(error.__cause__ or error).__name__
         finally:
             connection.close()
 
-    def wait_until_it_waits(names: str) -> None:
-        while names not in pids or not waits(pids[names]):
-            pass
-
     with transaction.atomic():
-        deliveries._take_in_all(arrivals("m"))
+        deliveries._take_in_together(arrivals("m"))
         threads = [threading.Thread(target=group, args=(names,)) for names in ("amz", "za")]
-        for thread, names in zip(threads, ("amz", "za"), strict=True):
+        for number, thread in enumerate(threads, start=1):
             thread.start()
-            wait_until_it_waits(names)
+            while sessions_waiting() < number:
+                time.sleep(0.001)
         transaction.set_rollback(True)
     for thread in threads:
         thread.join()
     return sorted(outcomes.values())
-
-
-def waits(pid: int) -> bool:
-    """Whether this session of PostgreSQL waits for a lock."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", [pid])
-        return bool(cursor.fetchone()[0])
 
 
 def test_two_groups_with_the_same_copies_do_not_wait_for_each_other(several: None) -> None:

@@ -94,9 +94,9 @@ class _Arrival:
 def receive_delivery(call: Call, *, now: datetime) -> Delivery:
     """Keep a well signed callback and apply it once; the delivery with its verdict, which decides the answer.
 
-    One transaction, its own or one with other callbacks. Alone it is the row, and within a savepoint its effects, so
-    that a failure leaves the row and no effects; where callbacks fail together, each is taken in alone. Raises
-    CallRejected where the signature does not hold.
+    In one transaction with other callbacks, or where that fails for whatever reason, in its own: the row, and within a
+    savepoint its effects, so that a failure leaves the row and no effects. Raises CallRejected where the signature does
+    not hold.
     """
     arrival = _arrive(call, now)
     if arrival.is_question:
@@ -116,12 +116,8 @@ def _arrive(call: Call, now: datetime) -> _Arrival:
     return _Arrival(call, seal, said, now, time.monotonic() - started)
 
 
-def _take_in_all(arrivals: Sequence[_Arrival]) -> list[Delivery]:
-    """One or several callbacks of different trades, in the caller's transaction."""
-    return [_take_in(arrivals[0])] if len(arrivals) == 1 else _take_in_together(arrivals)
-
-
 def _take_in(arrival: _Arrival) -> Delivery:
+    """One callback, whatever it is and whoever else is at it, in the caller's transaction."""
     delivery, is_applied = _keep(arrival.call, arrival.seal, arrival.now)
     if not is_applied:
         started = time.monotonic()
@@ -132,7 +128,10 @@ def _take_in(arrival: _Arrival) -> Delivery:
 
 
 def _take_in_together(arrivals: Sequence[_Arrival]) -> list[Delivery]:
-    """What each of them alone would do, in statements that they share. Raises where one is out of the ordinary."""
+    """What each of them alone would do, in statements that they share; of different trades, or of one alone.
+
+    Raises where one of them is out of the ordinary, or somebody else is at one of their trades.
+    """
     started = time.monotonic()
     # The later of them is received by then too.
     now = max(arrival.now for arrival in arrivals)
@@ -152,7 +151,7 @@ def _take_in_together(arrivals: Sequence[_Arrival]) -> list[Delivery]:
     return deliveries
 
 
-_turns = Turns(_take_in_all)
+_turns = Turns(_take_in_together, alone=_take_in)
 
 
 def replay_delivery(*, delivery_id: int, origin: Origin, now: datetime, dry_run: bool) -> Replayed:
@@ -212,21 +211,23 @@ def _reject(call: Call, reason: str, *, now: datetime) -> CallRejected:
     if status == 503:
         # In time, if need be without a trace.
         with brief_transaction(APPROVAL_WAIT_MS):
-            _leave_traces([trace])
+            _leave_trace(trace)
     else:
         _rejections.do(trace, subject=trace.body_sha256)
     return CallRejected(reason, status)
 
 
+def _leave_trace(trace: RejectedCall) -> None:
+    trace.save(force_insert=True)
+    # Each reason has its own bound: whoever floods the door with nonsense must not push out what an alarm seeks.
+    RejectedCall.objects.filter(reason=trace.reason, pk__lte=trace.pk - KEPT_REJECTED_CALLS).delete()
+
+
 def _leave_traces(traces: Sequence[RejectedCall]) -> list[None]:
-    for trace in traces:
-        trace.save(force_insert=True)
-        # Each reason has its own bound: whoever floods the door with nonsense must not push out what an alarm seeks.
-        RejectedCall.objects.filter(reason=trace.reason, pk__lte=trace.pk - KEPT_REJECTED_CALLS).delete()
-    return [None] * len(traces)
+    return [_leave_trace(trace) for trace in traces]  # type: ignore[func-returns-value]
 
 
-_rejections = Turns(_leave_traces)
+_rejections = Turns(_leave_traces, alone=_leave_trace)
 
 
 def _keep(call: Call, seal: gateway.Seal, now: datetime) -> tuple[Delivery, bool]:
@@ -286,7 +287,7 @@ def _understand(
     try:
         callback = _callback(said)
         with transaction.atomic():
-            _apply([_Understanding(delivery, callback, origin)], now)
+            _apply([_Understanding(delivery, callback, origin)], now, waits=True)
             if is_first:
                 note_sightings(callback.unknown, now=now)
     except NotUnderstood as error:
@@ -313,7 +314,7 @@ class _Understanding:
     origin: Origin
 
 
-def _apply(understood: Sequence[_Understanding], now: datetime) -> None:
+def _apply(understood: Sequence[_Understanding], now: datetime, *, waits: bool = False) -> None:
     """The effects of each, of different trades, and its verdict in memory."""
     news = {}
     for each in understood:
@@ -322,7 +323,7 @@ def _apply(understood: Sequence[_Understanding], now: datetime) -> None:
         mirrors = callback.kind in (Kind.WITHDRAWAL_NEWS, Kind.WITHDRAWAL_APPROVAL)
         if callback.snapshot is not None and mirrors and delivery.conflicts_with_id is None:
             news[delivery.pk] = trades.News(callback.snapshot, Evidence(delivery=delivery), each.origin)
-    mirrored = dict(zip(news, trades.mirror_trades(list(news.values()), now=now), strict=True))
+    mirrored = dict(zip(news, trades.mirror_trades(list(news.values()), now=now, waits=waits), strict=True))
     for each in understood:
         delivery = each.delivery
         if delivery.conflicts_with_id is not None:

@@ -1,7 +1,9 @@
 """From AssetPay's snapshot to the columns of a trade and an item. Computes only; nothing is written here."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from django.db import models
@@ -191,11 +193,19 @@ def _apply(row: models.Model, target: dict[str, Any]) -> dict[str, Any]:
 
 def _fit(row: models.Model, name: str, value: Any) -> Any:
     """What the column can hold: AssetPay promises no lengths, and PostgreSQL refuses what is too long."""
-    column = row._meta.get_field(name)
-    if isinstance(column, models.CharField) and isinstance(value, int | str):
+    most, rounds = _limits(type(row), name)
+    if most and isinstance(value, int | str):
         # As the database will give it back; else each newer document would look like a change.
-        return str(value)[: column.max_length]
-    if isinstance(column, UsdField) and isinstance(value, Decimal):
+        return str(value)[:most]
+    if rounds is not None and isinstance(value, Decimal):
         # As the database will give it back; else the same message would look like a change each time.
-        return column.round(value)
+        return rounds(value)
     return value
+
+
+@cache
+def _limits(model: type[models.Model], name: str) -> tuple[int | None, Callable[[Decimal], Decimal] | None]:
+    """How long a text may be in this column, and how it rounds money."""
+    column = model._meta.get_field(name)
+    most = column.max_length if isinstance(column, models.CharField) else None
+    return most, column.round if isinstance(column, UsdField) else None

@@ -32,6 +32,9 @@ TAKEN_AS_IT_IS: dict[type, type] = {
     models.BigIntegerField: int,
     models.PositiveIntegerField: int,
     models.PositiveSmallIntegerField: int,
+    # All our keys are numbers.
+    models.ForeignKey: int,
+    models.OneToOneField: int,
 }
 # SQLite takes 32,766 values in one statement.
 ROWS_AT_ONCE = 500
@@ -44,21 +47,21 @@ def read_locked[Row: Model](model: type[Row], **exactly: Any) -> list[Row]:
     """
     database = connections[DEFAULT_DB_ALIAS]
     values = [_field(model, name).get_db_prep_save(value, database) for name, value in exactly.items()]
-    return _selected(model, _selection(model, tuple(exactly), 0, database.vendor), values)
+    return _selected(model, _selection(model, tuple(exactly), database.vendor), values)
 
 
-def read_locked_among[Row: Model](model: type[Row], name: str, among: Sequence[Any]) -> list[Row]:
+def read_locked_among[Row: Model](model: type[Row], name: str, among: Sequence[Any], *, waits: bool) -> list[Row]:
     """The rows whose column `name` holds one of these values, by key, locked until the transaction ends.
 
-    Where there are several it waits for nobody: OperationalError where somebody else has locked one of them.
+    Where it does not wait: OperationalError as soon as somebody else has locked one of them.
     """
-    if len(among) < 2:
-        return [row for value in among for row in read_locked(model, **{name: value})]
+    if not among:
+        return []
     database = connections[DEFAULT_DB_ALIAS]
     values = [_field(model, name).get_db_prep_save(value, database) for value in among]
-    if database.vendor == "postgresql":
-        return _selected(model, _selection(model, (name,), 1, database.vendor), [values])
-    return _selected(model, _selection(model, (name,), len(values), database.vendor), values)
+    # PostgreSQL takes a list as one value, so that its statement is the same for any number of them.
+    given, marks = ([values], 1) if database.vendor == "postgresql" else (values, len(values))
+    return _selected(model, _selection(model, (name,), database.vendor, among=marks, waits=waits), given)
 
 
 def _selected[Row: Model](model: type[Row], selection: Selection, values: list[Any]) -> list[Row]:
@@ -203,8 +206,10 @@ def _note_kept(row: Model, key: int) -> None:
 def _values(row: Model, writers: Writers) -> list[Any]:
     database = connections[DEFAULT_DB_ALIAS]
     values = []
+    # Rows here are whole: nothing of them is still to be fetched.
+    held = row.__dict__
     for attribute, kind, prepare in writers:
-        value = getattr(row, attribute)
+        value = held[attribute]
         # Nothing is nothing in every kind of column.
         values.append(value if value is None or type(value) is kind else prepare(value, database))
     return values
@@ -222,8 +227,15 @@ def _writers(model: type[Model], names: tuple[str, ...]) -> Writers:
 
 
 def _preparing(field: Field[Any, Any]) -> Callable[..., Any]:
-    # What Django does beside this is for a time without its zone, and nobody here has one.
-    return _written_moment if type(field) is models.DateTimeField else field.get_db_prep_save
+    if type(field) is models.DateTimeField:
+        # What Django does beside this is for a time without its zone, and nobody here has one.
+        return _written_moment
+    # Nor has one of our documents an encoder of its own, or is an expression.
+    return _written_document if type(field) is models.JSONField else field.get_db_prep_save
+
+
+def _written_document(value: Any, database: Any) -> Any:
+    return database.ops.adapt_json_value(value, None)
 
 
 def _written_moment(value: datetime, database: Any) -> Any:
@@ -283,7 +295,9 @@ def _insertion(model: type[Model]) -> tuple[str, str, Writers]:
 
 
 @cache
-def _selection(model: type[Model], exactly: tuple[str, ...], among: int, vendor: str) -> Selection:
+def _selection(
+    model: type[Model], exactly: tuple[str, ...], vendor: str, *, among: int = 0, waits: bool = True
+) -> Selection:
     """Rows whose columns hold exactly one value each, or one of so many."""
     table = model._meta.db_table
     fields = model._meta.concrete_fields
@@ -291,7 +305,7 @@ def _selection(model: type[Model], exactly: tuple[str, ...], among: int, vendor:
     where = " AND ".join(f"{_quoted(model, name)} {_of(among, vendor)}" for name in exactly)
     statement = f"SELECT {columns} FROM {connection.ops.quote_name(table)} WHERE {where} ORDER BY id"  # noqa: S608 # as above
     if vendor != "sqlite":  # which locks the whole database when the transaction begins
-        statement += " FOR NO KEY UPDATE NOWAIT" if among else " FOR NO KEY UPDATE"
+        statement += " FOR NO KEY UPDATE" if waits else " FOR NO KEY UPDATE NOWAIT"
     converters = []
     for position, field in enumerate(fields):
         column = field.get_col(table)
@@ -306,7 +320,6 @@ def _selection(model: type[Model], exactly: tuple[str, ...], among: int, vendor:
 def _of(among: int, vendor: str) -> str:
     if not among:
         return "= %s"
-    # PostgreSQL takes a list as one value, so that its statement is the same for any number of them.
     return "= ANY(%s)" if vendor == "postgresql" else f"IN ({', '.join(['%s'] * among)})"
 
 

@@ -64,19 +64,19 @@ def mirror_trade(snapshot: TradeSnapshot, *, evidence: Evidence, origin: Origin,
 
     The rows end the same whatever the order of snapshots and however often each comes. Only withdrawals are mirrored.
     """
-    (mirrored,) = mirror_trades([News(snapshot, evidence, origin)], now=now)
+    (mirrored,) = mirror_trades([News(snapshot, evidence, origin)], now=now, waits=True)
     return mirrored
 
 
-def mirror_trades(news: Sequence[News], *, now: datetime) -> list[Mirrored]:
+def mirror_trades(news: Sequence[News], *, now: datetime, waits: bool = False) -> list[Mirrored]:
     """The same for news of several trades, in statements that they share; all of it or nothing.
 
-    Of several none waits for whoever holds one of their trades: that raises, as two of one trade do, and the caller
-    goes on with each by itself.
+    None waits for whoever holds one of their trades: that raises, as two of one trade do, and the caller goes on with
+    each by itself. (Only one may wait, since whoever waits holds no other.)
     """
     # Within the caller's transaction no savepoint of our own: nobody goes on after half a merge.
     with transaction.atomic(savepoint=False):
-        merges = _merge([each for each in news if each.snapshot.type == WITHDRAW], now)
+        merges = _merge([each for each in news if each.snapshot.type == WITHDRAW], now, waits)
         _note_seen_open(merges)
         _save(merges)
         changed = [merge for merge in merges if merge.changes_something]
@@ -115,11 +115,11 @@ class _Merge:
         return bool(self.is_new or self.before or self.changed)
 
 
-def _merge(news: Sequence[News], now: datetime) -> list[_Merge]:
+def _merge(news: Sequence[News], now: datetime, waits: bool) -> list[_Merge]:
     """Each in memory, with its rows locked; a new trade is inserted already."""
-    trades = _take_trades([each.snapshot for each in news], now)
+    trades = _take_trades([each.snapshot for each in news], now, waits)
     # Nobody else has seen a new one, so it has no items yet.
-    items = _items_of([trade for trade, is_new in trades if not is_new])
+    items = _items_of([trade for trade, is_new in trades if not is_new], waits)
     merges = []
     for each, (trade, is_new) in zip(news, trades, strict=True):
         before = {} if is_new else project_trade(trade, each.snapshot, is_new=False)
@@ -130,14 +130,15 @@ def _merge(news: Sequence[News], now: datetime) -> list[_Merge]:
     return merges
 
 
-def _take_trades(snapshots: Sequence[TradeSnapshot], now: datetime) -> list[tuple[Trade, bool]]:
+def _take_trades(snapshots: Sequence[TradeSnapshot], now: datetime, waits: bool) -> list[tuple[Trade, bool]]:
     """Each trade's row, locked, and whether it is new. Two first messages at once: the unique id decides."""
     # Without the key: an audit entry's reference to the trade, checked when its writer commits, must not wait for us
     # while we wait for the head of the chain.
     ids = [snapshot.id for snapshot in snapshots]
     if len(set(ids)) < len(ids):
         raise Apart("Two pieces of news are of one trade.")
-    found = {trade.assetpay_id: (trade, False) for trade in read_locked_among(Trade, "assetpay_id", ids)}
+    known = read_locked_among(Trade, "assetpay_id", ids, waits=waits)
+    found = {trade.assetpay_id: (trade, False) for trade in known}
     new = {}
     # In one order, so that two who have the same new trades do not wait for each other.
     for snapshot in sorted(snapshots, key=attrgetter("id")):
@@ -148,17 +149,17 @@ def _take_trades(snapshots: Sequence[TradeSnapshot], now: datetime) -> list[tupl
     if new and append_unless_there(*new.values()):
         found |= {key: (trade, True) for key, trade in new.items()}
     elif new:
-        if len(ids) > 1:
+        if not waits:
             raise Apart("Somebody else brought one of these trades a moment ago.")
         found = {key: (read_locked(Trade, assetpay_id=key)[0], False) for key in ids}
     return [found[key] for key in ids]
 
 
-def _items_of(trades: Sequence[Trade]) -> dict[int, dict[str, Item]]:
+def _items_of(trades: Sequence[Trade], waits: bool) -> dict[int, dict[str, Item]]:
     """The items of each trade by AssetPay's id, locked; by the key of the trade."""
     by_key = {trade.pk: trade for trade in trades}
     found: dict[int, dict[str, Item]] = {key: {} for key in by_key}
-    for item in read_locked_among(Item, "trade", list(by_key)):
+    for item in read_locked_among(Item, "trade", list(by_key), waits=waits):
         item.trade = by_key[item.trade_id]
         found[item.trade_id][item.assetpay_id] = item
     return found

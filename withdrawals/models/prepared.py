@@ -10,9 +10,10 @@ from collections.abc import Callable, Hashable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from django.db import connection
+from django.db.backends.sqlite3.base import SQLiteCursorWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Model, QuerySet
 from django.db.models.query import ModelIterable, get_related_populators
@@ -106,13 +107,29 @@ def raw_rows_of(makes: Makes, *shape: Hashable, **values: Value) -> tuple[list[t
         return cursor.fetchall(), statement
 
 
+class _MarkedOnce(SQLiteCursorWrapper):
+    """A cursor of Django's that remembers how SQLite's driver wants a statement."""
+
+    def convert_query(self, query: str, *, param_names: None = None) -> str:
+        return _marked(query)
+
+
+@lru_cache(maxsize=STATEMENTS)
+def _marked(query: str) -> str:
+    marked: str = SQLiteCursorWrapper.convert_query(cast(Any, None), query)
+    return marked
+
+
 def planned_once() -> CursorWrapper:
     """A cursor whose statements PostgreSQL keeps for its session, with one plan, once they have come twice.
 
-    Values go beside the statement then, not in its text. SQLite's driver keeps the latest by itself.
+    Values go beside the statement then, not in its text. SQLite's driver keeps the latest by itself; Django would look
+    through each for its marks, each time.
     """
     cursor = connection.cursor()
-    if connection.vendor == "postgresql":
+    if connection.vendor == "sqlite":
+        cursor.cursor = connection.connection.cursor(factory=_MarkedOnce)
+    else:
         # Only there is its driver needed.
         from django.db.backends.postgresql.base import ServerBindingCursor  # noqa: PLC0415
 

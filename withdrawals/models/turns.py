@@ -16,8 +16,8 @@ from django.db import OperationalError, connection, transaction
 
 log = logging.getLogger(__name__)
 
-# How often whoever waits for the turn of another process looks: a write takes some milliseconds.
-LOOK_EVERY_MS = 1
+# How often whoever waits for the turn of another process looks: all wait for as long as it goes unnoticed.
+LOOK_EVERY_MS = 0.25
 # How long a thread waits for others of its process on PostgreSQL; on SQLite as long as for the write lock.
 PATIENCE_SECONDS = 5.0
 _local = threading.local()
@@ -88,12 +88,15 @@ class _Line[Wanted, Result]:
 class Turns[Wanted, Result]:
     """Work that several threads have at once, done together by one of them.
 
-    `do` gets what is wanted, of one thread or of several, within a transaction, and returns a result for each. Where
-    several are given it may raise, for whatever reason: nothing is written then, and each is done by itself.
+    `together` gets what is wanted, of one thread or of several, within a transaction, and returns a result for each. It
+    waits for nobody and may raise, for whatever reason: nothing is written then, and each thread has its own done
+    `alone`, in a transaction of its own.
     """
 
-    def __init__(self, do: Callable[[Sequence[Wanted]], Sequence[Result]]) -> None:
-        self._do = do
+    def __init__(
+        self, together: Callable[[Sequence[Wanted]], Sequence[Result]], *, alone: Callable[[Wanted], Result]
+    ) -> None:
+        self._together, self._alone = together, alone
         self.line: _Line[Wanted, Result] = _Line()
 
     def do(self, wanted: Wanted, *, subject: str) -> Result:
@@ -110,7 +113,7 @@ class Turns[Wanted, Result]:
         """
         if connection.in_atomic_block:
             with transaction.atomic():
-                return self._do([wanted])[0]
+                return self._alone(wanted)
         patience = _patience()
         gives_up_at = time.monotonic() + patience
         wish: _Wish[Wanted, Result] = _Wish(wanted, subject)
@@ -125,20 +128,23 @@ class Turns[Wanted, Result]:
         if wish.is_over:
             return wish.outcome()
         with _turn(queue, gives_up_at), transaction.atomic():
-            return self._do([wanted])[0]
+            return self._alone(wanted)
 
     def _lead(self, own: _Wish[Wanted, Result]) -> None:
-        group = [own]
+        group, has_begun = [own], False
         try:
             with transaction.atomic():
+                has_begun = True
                 # Taken from the line only now: whoever waits for SQLite's write lock still can give up.
                 while (wish := self.line.next({each.subject for each in group})) is not None:
                     group.append(wish)
-                results = self._do([each.wanted for each in group])
+                results = self._together([each.wanted for each in group])
         except Exception as error:
-            if len(group) == 1:
+            if not has_begun:
+                # It has waited for the database as long as anybody may.
                 raise
-            log.info("%d things are done one by one, not together: %s", len(group), error)
+            if len(group) > 1:
+                log.info("%d things are done one by one, not together: %s", len(group), error)
             for each in group:
                 each.is_apart = True
         else:
