@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_MS = 0.25
 # How long a thread waits for others of its process on PostgreSQL; on SQLite as long as for the write lock.
 PATIENCE_SECONDS = 5.0
+# For how long a transaction takes in what has come to wait: an approval waits behind it, and answers in time.
+TOGETHER_MS = 100
 _local = threading.local()
 
 
@@ -73,10 +75,16 @@ class _Line[Wanted, Result]:
                 raise OperationalError("Whoever had the turn has not come back from it.")
             return False
 
-    def next(self, subjects: set[str]) -> _Wish[Wanted, Result] | None:
-        """For the leader: what else waits, next in the line, unless it is about one of these."""
+    def take(self, *own: _Wish[Wanted, Result]) -> list[_Wish[Wanted, Result]]:
+        """For the leader: its own, where given, and what else waits; of each subject the first in the line."""
         with self._gate:
-            return self._waiting.popleft() if self._waiting and self._waiting[0].subject not in subjects else None
+            found = {wish.subject: wish for wish in own}
+            for wish in self._waiting:
+                found.setdefault(wish.subject, wish)
+            for wish in found.values():
+                if wish in self._waiting:
+                    self._waiting.remove(wish)
+            return list(found.values())
 
     def dissolve(self) -> None:
         """For the leader: let somebody else lead, and see who is done."""
@@ -102,9 +110,8 @@ class Turns[Wanted, Result]:
     def do(self, wanted: Wanted, *, subject: str) -> Result:
         """The result, once the transaction in which it was made is committed.
 
-        Who leads does what the other threads want too, in the order in which they came, and commits once: so it may
-        be done on another thread, and twice where it failed together with others. Two about one subject are never done
-        together, and the later is done later.
+        Who leads does what the other threads want too, and commits once: so it may be done on another thread, and twice
+        where it failed together with others. Two about one subject are never done together.
 
         On SQLite callers take turns over all processes of the machine. SQLite has whoever finds its lock taken sleep,
         longer each time and up to a tenth of a second, while those who come later pass by: with eight callers at
@@ -131,16 +138,21 @@ class Turns[Wanted, Result]:
             return self._alone(wanted)
 
     def _lead(self, own: _Wish[Wanted, Result]) -> None:
-        group, has_begun = [own], False
+        group: list[_Wish[Wanted, Result]] = []
+        results: list[Result] = []
+        until = time.monotonic() + TOGETHER_MS / 1_000
         try:
             with transaction.atomic():
-                has_begun = True
                 # Taken from the line only now: whoever waits for SQLite's write lock still can give up.
-                while (wish := self.line.next({each.subject for each in group})) is not None:
-                    group.append(wish)
-                results = self._together([each.wanted for each in group])
+                some = self.line.take(own)
+                while some:
+                    group += some
+                    results += self._together([each.wanted for each in some])
+                    # More in the same transaction only where it can wait for nobody, whatever it has locked by now.
+                    goes_on = connection.vendor == "sqlite" and time.monotonic() < until
+                    some = self.line.take() if goes_on else []
         except Exception as error:
-            if not has_begun:
+            if not group:
                 # It has waited for the database as long as anybody may.
                 raise
             if len(group) > 1:
