@@ -39,24 +39,29 @@ messages = st.fixed_dictionaries(
 )
 
 
+def items_told(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """The items of a message on the wire."""
+    items = []
+    for item_id, status in zip(message["items"], message["statuses"], strict=False):
+        document = item_document(item_id, status=status)
+        if message["price"] is None:
+            del document["offer"]
+        else:
+            document["offer"] = {"price": message["price"]}
+        items.append(document)
+    return items
+
+
 def outcome(sequence: list[dict[str, Any]]) -> tuple[object, ...]:
     """The rows that these messages leave, in this order, on a trade of their own."""
     trade_id = f"trade-{next(fresh):06d}"
     for message in sequence:
-        items = []
-        for item_id, status in zip(message["items"], message["statuses"], strict=False):
-            document = item_document(item_id, status=status)
-            if message["price"] is None:
-                del document["offer"]
-            else:
-                document["offer"] = {"price": message["price"]}
-            items.append(document)
         at = message["at"]
         see(
             trade_snapshot(
                 trade_id,
                 status=message["trade_status"],
-                items=items,
+                items=items_told(message),
                 revertedBy=message["reverted_by"],
                 updatedAt=None if at is None else stamp(NOON + timedelta(seconds=at)),
             )

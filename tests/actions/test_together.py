@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.actions.test_merge_order import items_told, messages
 from tests.desk import ask, deliver, news, person, signed
 from tests.together import all_at_once
 from tests.wire import NOON, item_document, stamp
@@ -31,9 +32,9 @@ from withdrawals.models import (
     Delivery,
     Item,
     Refund,
+    RejectedCall,
     Sighting,
     Source,
-    Status,
     Trade,
     User,
     Verdict,
@@ -43,6 +44,7 @@ from withdrawals.models.turns import Apart
 
 fresh = count(1)
 LATER = NOON + timedelta(minutes=1)
+OF_ITEM = "item__trade__assetpay_id"
 YOUNG = NOON - timedelta(minutes=3)
 
 
@@ -57,37 +59,24 @@ def take_in(calls: Sequence[Call]) -> list[Delivery]:
         return deliveries._take_in_together(arrivals)
 
 
-messages = st.fixed_dictionaries(
+kinds = st.fixed_dictionaries(
     {
-        "at": st.one_of(st.none(), st.integers(0, 3)),
-        "statuses": st.tuples(*[st.sampled_from([*Status.values, "frozen"])] * 2),
-        "trade_status": st.sampled_from([*Status.values, "frozen"]),
-        "price": st.sampled_from([None, 10, 12]),
-        "reverted_by": st.sampled_from([None, "user", "supplier"]),
-        "items": st.sampled_from([("item-a",), ("item-b",), ("item-a", "item-b"), ("item-b", "item-a")]),
         "kind": st.sampled_from(["withdraw", "withdraw", "withdraw", "deposit"]),
         "auto_cancel": st.sampled_from([None, None, 50]),
     }
 )
+news_drawn = st.tuples(messages, kinds).map(lambda drawn: drawn[0] | drawn[1])
 # What happened to a trade before, whether somebody asked to cancel each of its items, and what comes now.
-stories = st.tuples(st.lists(messages, max_size=2), st.booleans(), messages)
+stories = st.tuples(st.lists(news_drawn, max_size=2), st.booleans(), news_drawn)
 
 
 def body_of(trade_id: str, message: dict[str, Any]) -> bytes:
-    items = []
-    for item_id, status in zip(message["items"], message["statuses"], strict=False):
-        document = item_document(item_id, status=status)
-        if message["price"] is None:
-            del document["offer"]
-        else:
-            document["offer"] = {"price": message["price"]}
-        items.append(document)
     at, cancels_at = message["at"], message["auto_cancel"]
     return news(
         trade_id,
         type=message["kind"],
         status=message["trade_status"],
-        items=items,
+        items=items_told(message),
         revertedBy=message["reverted_by"],
         autoCancelAt=None if cancels_at is None else stamp(NOON + timedelta(minutes=cancels_at)),
         updatedAt=None if at is None else stamp(NOON + timedelta(seconds=at)),
@@ -245,6 +234,19 @@ def test_statements_do_not_grow_with_the_callbacks_that_share_them(items: int) -
 
 
 @pytest.mark.django_db
+def test_a_trace_whose_first_attempt_was_rolled_back_is_left_under_a_key_of_its_own() -> None:
+    trace = RejectedCall(received_at=NOON, reason="signature", body_sha256="0" * 64, body_bytes=1, status=401)
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        deliveries._leave_traces([trace])
+        raise ZeroDivisionError
+    RejectedCall.objects.create(pk=trace.pk, received_at=NOON, reason="signature", body_bytes=1, status=401)
+
+    deliveries._leave_trace(trace)
+
+    assert RejectedCall.objects.count() == 2
+
+
+@pytest.mark.django_db
 def test_a_copy_or_another_body_under_a_known_id_is_not_taken_in_with_others() -> None:
     deliver(news("trade-1"), delivery_id="known")
 
@@ -338,19 +340,26 @@ def test_copies_and_others_at_once_have_their_effects_once(several: None) -> Non
     assert Trade.objects.count() == 3
 
 
-@pytest.mark.parametrize("model", [Trade, Item])
+HELD = {Trade: "assetpay_id", Item: "trade__assetpay_id", **dict.fromkeys((Cancellation, Refund), OF_ITEM)}
+
+
+@pytest.mark.parametrize("model", HELD)
 def test_whoever_holds_a_trade_keeps_no_other_callback_waiting(several: None, model: Any) -> None:
+    """Nor who holds its item, its cancellation as whoever stops a batch does, or its refund."""
     if connection.vendor != "postgresql":
         pytest.skip("on SQLite nobody can hold a row")
+    before = {"status": "reverted"} if model is Refund else {}
     for trade_id in ("trade-1", "trade-2"):
-        deliver(news(trade_id), delivery_id=f"first-{trade_id}")
-    calls = [call(news(each, status="active", updatedAt=stamp(NOON))) for each in ("trade-1", "trade-2")]
+        deliver(news(trade_id, items=[item_document(**before)]), delivery_id=f"first-{trade_id}")
+        if model is not Refund:
+            ask(Item.objects.get(trade__assetpay_id=trade_id), actor=person())
+    ended = [item_document(status="reverted", offer={"price": 13})]
+    calls = [call(news(each, items=ended, updatedAt=stamp(NOON))) for each in ("trade-1", "trade-2")]
     held, let_go = threading.Event(), threading.Event()
 
     def hold() -> None:
         with transaction.atomic():
-            where = {"assetpay_id": "trade-1"} if model is Trade else {"trade__assetpay_id": "trade-1"}
-            model.objects.select_for_update(no_key=True, of=("self",)).get(**where)
+            model.objects.select_for_update(no_key=True, of=("self",)).get(**{HELD[model]: "trade-1"})
             held.set()
             let_go.wait(30)
         connection.close()

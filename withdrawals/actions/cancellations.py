@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, Max, Q, QuerySet
 from django.utils.translation import gettext, gettext_noop
 
@@ -216,6 +216,23 @@ def retry_cancellation(*, cancellation_id: int, actor: User, origin: Origin, now
         record([fact], origin=origin, now=now)
     cancellation.refresh_from_db()
     return cancellation
+
+
+def hold_open(items: Iterable[Item]) -> None:
+    """Lock the open cancellations of these items until the transaction ends, waiting for nobody.
+
+    For news of several trades, whose cancellations are then followed trade by trade: everybody else takes those of
+    several trades in the order of their keys. Raises OperationalError as soon as somebody else holds one.
+    """
+    keys = tuple(item.pk for item in items)
+    if keys and connection.vendor == "postgresql":
+        # Always eight, sixteen and so on, so that there are few such statements.
+        rows_of(_held, items=keys + keys[-1:] * (-len(keys) % 8))
+
+
+def _held(items: tuple[int, ...]) -> QuerySet[Cancellation, tuple[int]]:
+    rows = Cancellation.objects.open().filter(item__in=items).order_by("pk")
+    return rows.select_for_update(no_key=True, nowait=True).values_list("pk")
 
 
 def follow_items(items: Iterable[Item], *, now: datetime) -> list[Fact]:

@@ -217,14 +217,21 @@ def _reject(call: Call, reason: str, *, now: datetime) -> CallRejected:
     return CallRejected(reason, status)
 
 
-def _leave_trace(trace: RejectedCall) -> None:
-    trace.save(force_insert=True)
-    # Each reason has its own bound: whoever floods the door with nonsense must not push out what an alarm seeks.
-    RejectedCall.objects.filter(reason=trace.reason, pk__lte=trace.pk - KEPT_REJECTED_CALLS).delete()
-
-
 def _leave_traces(traces: Sequence[RejectedCall]) -> list[None]:
-    return [_leave_trace(trace) for trace in traces]  # type: ignore[func-returns-value]
+    for trace in traces:
+        # The key of an attempt that was rolled back may be somebody else's by now.
+        trace.pk = None
+        trace.save(force_insert=True)
+    # Each reason has its own bound: whoever floods the door with nonsense must not push out what an alarm seeks. In one
+    # order, since two who leave traces at once forget the same old ones.
+    latest = {trace.reason: trace.pk for trace in traces}
+    for reason, key in sorted(latest.items()):
+        RejectedCall.objects.filter(reason=reason, pk__lte=key - KEPT_REJECTED_CALLS).delete()
+    return [None] * len(traces)
+
+
+def _leave_trace(trace: RejectedCall) -> None:
+    _leave_traces([trace])
 
 
 _rejections = Turns(_leave_traces, alone=_leave_trace)

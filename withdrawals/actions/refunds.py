@@ -46,17 +46,19 @@ class EvidenceMissing(RefundRefused):
     """No verified callback and no fresh read backs the final state."""
 
 
-def follow_items(items: Iterable[Item], *, now: datetime) -> list[Fact]:
+def follow_items(items: Iterable[Item], *, now: datetime, waits: bool = True) -> list[Fact]:
     """Open or update the refund of each item (its trade loaded) that needs one, in the caller's transaction.
 
-    A decided refund never changes here. Returns the facts for the caller to record.
+    A decided refund never changes here. Returns the facts for the caller to record. Where it does not wait:
+    OperationalError as soon as somebody else holds one of the refunds.
     """
     by_item = {item.pk: item for item in items if needs_refund(item)}
     if not by_item:
         return []
     asked = asked_by_us(by_item)
     # Refund before approval, as every decision takes them: else news and a second person could wait for each other.
-    rows = Refund.objects.select_for_update(no_key=True).filter(item__in=by_item).order_by("pk")
+    held = Refund.objects.select_for_update(no_key=True, nowait=not waits)
+    rows = held.filter(item__in=by_item).order_by("pk")
     existing = {refund.item_id: refund for refund in rows}
     facts, opened = [], []
     for item in by_item.values():

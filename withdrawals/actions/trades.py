@@ -71,8 +71,8 @@ def mirror_trade(snapshot: TradeSnapshot, *, evidence: Evidence, origin: Origin,
 def mirror_trades(news: Sequence[News], *, now: datetime, waits: bool = False) -> list[Mirrored]:
     """The same for news of several trades, in statements that they share; all of it or nothing.
 
-    None waits for whoever holds one of their trades: that raises, as two of one trade do, and the caller goes on with
-    each by itself. (Only one may wait, since whoever waits holds no other.)
+    It does not wait for whoever holds one of their trades, items, open cancellations or refunds: that raises, as two of
+    one trade do, and the caller goes on with each by itself. (Only one may wait, since whoever waits holds no other.)
     """
     # Within the caller's transaction no savepoint of our own: nobody goes on after half a merge.
     with transaction.atomic(savepoint=False):
@@ -81,7 +81,7 @@ def mirror_trades(news: Sequence[News], *, now: datetime, waits: bool = False) -
         _save(merges)
         changed = [merge for merge in merges if merge.changes_something]
         facts: dict[int | None, list[Fact]] = {merge.trade.pk: _facts(merge) for merge in changed}
-        for fact in _follow(changed, now):
+        for fact in _follow(changed, now, waits):
             facts[fact.trade_id].append(fact)
         origins = [replace(merge.news.origin, cause=merge.news.evidence.cause) for merge in changed]
         record_all(zip(origins, facts.values(), strict=True), now=now)
@@ -120,6 +120,8 @@ def _merge(news: Sequence[News], now: datetime, waits: bool) -> list[_Merge]:
     trades = _take_trades([each.snapshot for each in news], now, waits)
     # Nobody else has seen a new one, so it has no items yet.
     items = _items_of([trade for trade, is_new in trades if not is_new], waits)
+    if not waits:
+        cancellations.hold_open(item for own in items.values() for item in own.values())
     merges = []
     for each, (trade, is_new) in zip(news, trades, strict=True):
         before = {} if is_new else project_trade(trade, each.snapshot, is_new=False)
@@ -226,7 +228,7 @@ def _save_items(changes: Sequence[tuple[_ItemChange, Evidence]]) -> None:
     write_columns([change.item for change in known], sorted(columns))
 
 
-def _follow(merges: Sequence[_Merge], now: datetime) -> list[Fact]:
+def _follow(merges: Sequence[_Merge], now: datetime, waits: bool) -> list[Fact]:
     """What becomes of cancellations and refunds."""
     items = [item for merge in merges for item in merge.items.values()]
     facts = cancellations.follow_items(items, now=now)
@@ -235,7 +237,7 @@ def _follow(merges: Sequence[_Merge], now: datetime) -> list[Fact]:
             facts += cancellations.follow_times(merge.trade, merge.items.values(), now=now)
     undelivered = [item for item in items if needs_refund(item)]
     prefetch_related_objects(undelivered, "status_delivery", "status_read")
-    return facts + refunds.follow_items(undelivered, now=now)
+    return facts + refunds.follow_items(undelivered, now=now, waits=waits)
 
 
 def _facts(merge: _Merge) -> list[Fact]:

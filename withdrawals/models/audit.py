@@ -81,9 +81,9 @@ class AuditEntry(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["trade", "number"], name="audit_of_trade", condition=Q(trade__isnull=False)),
-            models.Index(fields=["item", "number"], name="audit_of_item", condition=Q(item__isnull=False)),
-            models.Index(fields=["actor", "number"], name="audit_of_person", condition=Q(actor__isnull=False)),
+            models.Index(fields=["trade", "number"], name="audit_of_trade"),
+            models.Index(fields=["item", "number"], name="audit_of_item"),
+            models.Index(fields=["actor", "number"], name="audit_of_person"),
             models.Index(fields=["cause"], name="audit_of_cause"),
         ]
 

@@ -76,7 +76,8 @@ class Delivery(models.Model):
     problem = models.TextField(blank=True, default="")
     changes = models.JSONField(default=list)
     applied_at = models.DateTimeField(null=True)
-    # From the first byte understood to the last effect written, without the wait for the commit.
+    # From the first byte understood to the last effect written, its own and of those that it was written with; without
+    # the wait for the commit.
     took_ms = models.PositiveIntegerField(null=True)
     conflicts_with = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="conflicts")
 

@@ -17,9 +17,9 @@ from django.db import OperationalError, connection, transaction
 log = logging.getLogger(__name__)
 
 # How often whoever waits for the turn of another process looks: all wait for as long as it goes unnoticed.
-LOOK_EVERY_MS = 0.25
+LOOK_EVERY_MICROSECONDS = 250
 # How long a thread waits for others of its process on PostgreSQL; on SQLite as long as for the write lock.
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 5
 # For how long a transaction takes in what has come to wait: an approval waits behind it, and answers in time.
 TOGETHER_MS = 100
 _local = threading.local()
@@ -97,8 +97,8 @@ class Turns[Wanted, Result]:
     """Work that several threads have at once, done together by one of them.
 
     `together` gets what is wanted, of one thread or of several, within a transaction, and returns a result for each. It
-    waits for nobody and may raise, for whatever reason: nothing is written then, and each thread has its own done
-    `alone`, in a transaction of its own.
+    waits for nobody for long and may raise, for whatever reason: nothing is written then, and each thread has its own
+    done `alone`, in a transaction of its own.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ def _turn(queue: IO[bytes] | None, gives_up_at: float) -> Iterator[None]:
     has_turn = False
     try:
         while queue and not (has_turn := _take_turn(queue)) and time.monotonic() < gives_up_at:
-            time.sleep(LOOK_EVERY_MS / 1_000)
+            time.sleep(LOOK_EVERY_MICROSECONDS / 1_000_000)
         yield
     finally:
         if queue and has_turn:
