@@ -24,7 +24,7 @@ def all_at_once[Result](turns: Turns[Any, Any], works: Sequence[Callable[[], Res
             waiting = turns.line.has_leader + len(turns.line._waiting)
             found.append(threads.submit(work))
             while turns.line.has_leader + len(turns.line._waiting) == waiting and not found[-1].done():
-                time.sleep(0.001)
+                time.sleep(0.001)  # between two looks at the line
         go.set()
     return found
 

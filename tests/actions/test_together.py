@@ -373,7 +373,7 @@ def test_whoever_holds_a_trade_keeps_no_other_callback_waiting(several: None, mo
                 take_in(calls)
             waiting = threads.submit(take_one_in, calls[0])
             while not sessions_waiting():
-                time.sleep(0.001)
+                time.sleep(0.001)  # between two looks at the server
             assert receive_delivery(calls[1], now=LATER).verdict == Verdict.APPLIED
             assert not waiting.done()
         finally:
@@ -409,7 +409,7 @@ def crossing() -> list[str]:
         for number, thread in enumerate(threads, start=1):
             thread.start()
             while sessions_waiting() < number:
-                time.sleep(0.001)
+                time.sleep(0.001)  # between two looks at the server
         transaction.set_rollback(True)
     for thread in threads:
         thread.join()

@@ -211,7 +211,7 @@ def test_who_waits_behind_one_that_waits_for_the_database_can_give_up(turns: Tur
     with ThreadPoolExecutor(1) as threads:
         leader = threads.submit(lead_patiently, turns)
         while not turns.line.has_leader:
-            time.sleep(0.001)
+            time.sleep(0.001)  # between two looks at the line
 
         with pytest.raises(OperationalError, match="locked"):
             turns.do("follower", subject="follower")
@@ -282,7 +282,7 @@ def test_one_that_is_done_for_ever_is_not_waited_for_for_ever(
         patch.setattr(turns.line, "has_leader", True)
         follower = threads.submit(follow, turns)
         while not turns.line.take():
-            time.sleep(0.001)
+            time.sleep(0.001)  # between two looks at the line
 
     assert "has not come back" in str(follower.exception())
 

@@ -85,11 +85,8 @@ def mirror_trades(news: Sequence[News], *, now: datetime, waits: bool = False) -
             facts[fact.trade_id].append(fact)
         origins = [replace(merge.news.origin, cause=merge.news.evidence.cause) for merge in changed]
         record_all(zip(origins, facts.values(), strict=True), now=now)
-    mirrored = {
-        id(merge.news): Mirrored(merge.trade, tuple(_in_words(fact) for fact in facts.get(merge.trade.pk, ())))
-        for merge in merges
-    }
-    return [mirrored.get(id(each), Mirrored(None, ())) for each in news]
+    done = iter([Mirrored(each.trade, tuple(map(_in_words, facts.get(each.trade.pk, ())))) for each in merges])
+    return [next(done) if each.snapshot.type == WITHDRAW else Mirrored(None, ()) for each in news]
 
 
 @dataclass(frozen=True)
